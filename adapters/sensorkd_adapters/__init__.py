@@ -1,0 +1,1 @@
+"""Adapters that come with sensorkd, found by entry point like anyone else's."""

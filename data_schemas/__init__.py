@@ -1,0 +1,1 @@
+"""JSON Schemas of sensorkd's files, installed as `sensorkd.data_schemas`."""

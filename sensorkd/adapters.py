@@ -1,0 +1,165 @@
+"""What an integrator writes for a new sensor type, and how the installed ones are found.
+
+torch is imported inside the build methods only, so that archives can be read without it.
+"""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from abc import ABC
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from sensorkd.encoding import InputEncoding
+from sensorkd.errors import AdapterError, nearest
+from sensorkd.timeline import Resampling
+
+if TYPE_CHECKING:
+    from sensorkd.distillation.augmentation import Augmentation
+    from sensorkd.distillation.pretext import Transform
+    from sensorkd.models.encoders import Encoder
+    from sensorkd.models.frontend import ChannelStats, Frontend
+    from sensorkd.models.size import ModelSize
+
+__all__ = ["SensorAdapter", "StreamSpec", "adapter_for", "installed_adapters"]
+
+GROUP = "sensorkd.adapters"
+
+
+@dataclass(frozen=True)
+class StreamSpec:
+    """What streams of a modality look like.
+
+    unit: the one models see. sample_shape: (C,) or (H, W, C); None where any size will do.
+    valid_range: physical limits in `unit`; what lies outside is repaired and counts against presence.
+    units: other units that are accepted: value * factor + shift gives `unit`.
+    resampling: how samples are taken between the logged ones.
+    """
+
+    modality: str
+    unit: str
+    sample_shape: tuple[int | None, ...]
+    valid_range: tuple[float, float]
+    units: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    resampling: Resampling = "linear"
+
+    def conversion(self, unit: str) -> tuple[float, float]:
+        """(factor, shift) from a stream's unit to this one.
+
+        Raises:
+            AdapterError: the unit is not known.
+        """
+        known = {self.unit: (1.0, 0.0), **self.units}
+        if unit not in known:
+            raise AdapterError(
+                f"unit {unit!r} is not one of modality {self.modality!r}",
+                expected=f"one of {sorted(known)}",
+                mend=f"{nearest(unit, known)}correct the unit in the file or layout, "
+                "or add it to the adapter's `units`",
+            )
+        return known[unit]
+
+    def fits(self, sample_shape: tuple[int, ...]) -> bool:
+        """Whether samples of this shape are such streams."""
+        return len(sample_shape) == len(self.sample_shape) and all(
+            want is None or want == have for want, have in zip(self.sample_shape, sample_shape, strict=True)
+        )
+
+
+class SensorAdapter(ABC):
+    """A modality: its streams, and how a model takes them in. Everything but `spec` has a default.
+
+    Options of a modality are keyword arguments of the constructor; a run's configuration gives them.
+    Instances hold plain values only and can be pickled.
+    """
+
+    spec: ClassVar[StreamSpec]
+
+    def spec_for(self, channels: tuple[str, ...]) -> StreamSpec:
+        """The spec for streams with these channel names; one modality may cover several kinds."""
+        return self.spec
+
+    def build_frontend(self, encoding: InputEncoding, stats: ChannelStats) -> Frontend:
+        """Native samples to normalised floats, in the graph. Default: repair and standardise."""
+        from sensorkd.models.frontend import SignalFrontend
+
+        return SignalFrontend(encoding, stats)
+
+    def build_encoder(self, channels: int, encoding: InputEncoding, size: ModelSize) -> Encoder:
+        """One feature map a stage, from what the frontend gives. Default: a 1-D CNN."""
+        from sensorkd.models.encoders import SignalEncoder
+
+        return SignalEncoder(channels, size.signal_widths, steps=encoding.steps)
+
+    def pretext(self) -> tuple[Transform, ...]:
+        """t_1 (identity) .. t_M. Default: a family for slow signals."""
+        from sensorkd.distillation.pretext import FLUCTUATION
+
+        return FLUCTUATION
+
+    def augmentations(self, encoding: InputEncoding) -> tuple[Augmentation, ...]:
+        """What keeps the class. Default: warped time where windows are whole; a little noise, scale, shift."""
+        from sensorkd.distillation.augmentation import Noise, OffsetShift, Scale, TimeWarp
+
+        # Warping moves frequencies. In a whole trial that is how people and cycles vary; in a span of
+        # vibration the frequency is the finding.
+        warp = (TimeWarp(),) if encoding.whole else ()
+        return (*warp, Scale(), OffsetShift(), Noise())
+
+
+@functools.cache
+def installed_adapters() -> dict[str, EntryPoint]:
+    """Modality -> entry point of every installed adapter, by name; nothing is imported yet."""
+    return {point.name: point for point in sorted(entry_points(group=GROUP), key=lambda point: point.name)}
+
+
+def adapter_for(modality: str, options: Mapping[str, Any] | None = None) -> SensorAdapter:
+    """The adapter of a modality, built with its options.
+
+    Raises:
+        AdapterError: none is installed, it cannot be imported, or it does not take the options.
+    """
+    installed = installed_adapters()
+    if modality not in installed:
+        raise AdapterError(
+            f"no adapter for modality {modality!r} is installed",
+            expected=f"one of {sorted(installed)}",
+            mend=f"{nearest(modality, installed)}install the package that brings it; a package under "
+            f"development needs `pip install` again after its entry point is added (group {GROUP!r}); "
+            "adapters/README.md says how to write one",
+        )
+    point = installed[modality]
+    try:
+        kind = point.load()
+    except Exception as error:
+        warnings.warn(f"adapter {modality!r} ({point.value}) cannot be imported: {error!r}", stacklevel=2)
+        raise AdapterError(
+            f"the adapter of modality {modality!r} cannot be imported",
+            file=point.value,
+            found=repr(error),
+            mend="mend or remove the package that brings it; other adapters are not affected",
+        ) from error
+    if not (isinstance(kind, type) and issubclass(kind, SensorAdapter)):
+        raise AdapterError(
+            "an entry point does not name a SensorAdapter class", file=point.value, found=repr(kind)
+        )
+    try:
+        adapter = kind(**(options or {}))
+    except (TypeError, ValueError) as error:
+        raise AdapterError(
+            f"the adapter of modality {modality!r} does not take these options",
+            file=point.value,
+            found=f"{dict(options or {})}: {error}",
+            mend="correct inputs.<name>.options in the configuration",
+        ) from error
+    if adapter.spec.modality != modality:
+        raise AdapterError(
+            "an adapter is registered under another name than its modality",
+            file=point.value,
+            found=f"entry point {modality!r}, spec.modality {adapter.spec.modality!r}",
+            expected="the same name",
+        )
+    return adapter

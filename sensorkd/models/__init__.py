@@ -1,0 +1,1 @@
+"""Torch modules: the student that ships and the auxiliaries that do not. Knows no files."""

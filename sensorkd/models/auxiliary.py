@@ -1,0 +1,66 @@
+"""Training-only classifiers on stages: they predict the joint label of class and transform.
+
+Axes: B batch, E embedding, N classes, M transforms. Source: HSAKD (Yang et al., IJCAI 2021); the
+classifiers on fused stages of several modalities are ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+__all__ = ["FusedAuxiliary", "MapAuxiliary"]
+
+
+class MapAuxiliary(nn.Module):
+    """A[m,s]: a modality's feature map (B, C, T[, H, W]) -> joint logits (B, N * M_m).
+
+    The feature module repeats the remaining stages in small (depthwise-separable, strided), so that
+    a shallow stage is judged at the deepest stage's size, and then averages over all positions.
+    """
+
+    def __init__(self, widths: Sequence[int], *, rank: int, labels: int) -> None:
+        """widths: channels from this stage to the deepest one; rank: 1 for signals, 3 for video."""
+        super().__init__()
+        layers: list[nn.Module] = []
+        for before, after in zip(widths, widths[1:], strict=False):
+            layers += _separable(before, after, rank)
+        self.features = nn.Sequential(*layers)
+        self.classifier = nn.Linear(widths[-1], labels)
+
+    def forward(self, feature_map: Tensor) -> Tensor:
+        """Joint logits."""
+        features = self.features(feature_map).flatten(2).mean(dim=2)
+        logits: Tensor = self.classifier(features)
+        return logits
+
+
+def _separable(before: int, after: int, rank: int) -> list[nn.Module]:
+    if rank == 1:
+        return [
+            nn.Conv1d(before, before, 5, 2, 2, groups=before, bias=False),
+            nn.Conv1d(before, after, 1, bias=False),
+            nn.BatchNorm1d(after),
+            nn.ReLU(),
+        ]
+    return [
+        nn.Conv3d(before, before, (1, 3, 3), (1, 2, 2), (0, 1, 1), groups=before, bias=False),
+        nn.Conv3d(before, after, 1, bias=False),
+        nn.BatchNorm3d(after),
+        nn.ReLU(),
+    ]
+
+
+class FusedAuxiliary(nn.Module):
+    """A[f,s]: a fused stage z[s] (B, E) -> projection h_s (B, E) and joint logits (B, N * M)."""
+
+    def __init__(self, embedding: int, *, labels: int) -> None:
+        super().__init__()
+        self.project = nn.Sequential(nn.Linear(embedding, embedding), nn.ReLU())
+        self.classifier = nn.Linear(embedding, labels)
+
+    def forward(self, fused: Tensor) -> tuple[Tensor, Tensor]:
+        """h_s and joint logits."""
+        projection = self.project(fused)
+        return projection, self.classifier(projection)

@@ -1,0 +1,127 @@
+"""The first part of every graph: native samples in, repaired and normalised floats out.
+
+Axes: B batch, T time, C channel, H height, W width. Inputs are as the sensor's encoding holds them,
+(B, T, C) or (B, T, H, W, C); outputs are (B, C, T) or (B, C, T, H, W) float32.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sensorkd.encoding import InputEncoding
+
+__all__ = ["ChannelStats", "DepthFrontend", "Frontend", "ImageFrontend", "SignalFrontend"]
+
+
+@dataclass(frozen=True)
+class ChannelStats:
+    """Mean and standard deviation of each channel in physical units, from training windows only."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+class Frontend(nn.Module):
+    """Abstract: to physical units. Subclasses normalise and order the axes.
+
+    out_channels: C of what comes out.
+    """
+
+    out_channels: int
+
+    def __init__(self, encoding: InputEncoding) -> None:
+        super().__init__()
+        self.scale = float(encoding.scale)
+        self.offset = float(encoding.offset)
+        self.low, self.high = (float(limit) for limit in encoding.valid_range)
+
+    def physical(self, samples: Tensor) -> tuple[Tensor, Tensor]:
+        """Values in the encoding's unit, and where they are usable (finite and within limits)."""
+        values = samples.to(torch.float32) * self.scale + self.offset
+        # A comparison with NaN is false, so this finds NaN, Inf and values out of range alike.
+        return values, (values >= self.low) & (values <= self.high)
+
+
+class SignalFrontend(Frontend):
+    """(B, T, C) -> (B, C, T): each channel minus its training mean, over its training deviation.
+
+    Unusable samples become the mean, which is 0 after normalisation.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, encoding: InputEncoding, stats: ChannelStats) -> None:
+        super().__init__(encoding)
+        self.out_channels = len(stats.mean)
+        self.register_buffer("mean", torch.tensor(stats.mean))
+        self.register_buffer("std", torch.tensor(stats.std))
+
+    def forward(self, samples: Tensor) -> Tensor:
+        """Normalise."""
+        values, usable = self.physical(samples)
+        values = torch.where(usable, values, self.mean)
+        return ((values - self.mean) / self.std).transpose(1, 2)
+
+
+class ImageFrontend(Frontend):
+    """(B, T, H, W, C) -> (B, C, T, H / pool, W / pool): colour or thermal frames.
+
+    Each channel minus its training mean, over its training deviation, then averaged over
+    pool x pool pixels.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, encoding: InputEncoding, stats: ChannelStats, *, pool: int = 1) -> None:
+        super().__init__(encoding)
+        self.out_channels = len(stats.mean)
+        self.pool = pool
+        self.register_buffer("mean", torch.tensor(stats.mean))
+        self.register_buffer("std", torch.tensor(stats.std))
+
+    def forward(self, samples: Tensor) -> Tensor:
+        """Normalise and shrink."""
+        values, usable = self.physical(samples)
+        values = torch.where(usable, values, self.mean)
+        return _shrink(((values - self.mean) / self.std).permute(0, 4, 1, 2, 3), self.pool)
+
+
+class DepthFrontend(Frontend):
+    """(B, T, H, W, 1) mm -> (B, 2, T, H / pool, W / pool): foreground mask, and depth within it.
+
+    Depth is taken relative to the window's mean foreground depth, over `reach` mm, so that where the
+    person or part stands does not matter. Pixels out of range (0 is background) belong to no
+    foreground.
+    """
+
+    out_channels = 2
+
+    def __init__(self, encoding: InputEncoding, *, pool: int = 1, reach: float = 300.0) -> None:
+        super().__init__(encoding)
+        self.pool = pool
+        self.reach = reach
+
+    def forward(self, samples: Tensor) -> Tensor:
+        """Centre and shrink."""
+        values, usable = self.physical(samples)
+        mask = usable.to(torch.float32)
+        values = torch.where(usable, values, torch.zeros_like(values))
+        whole = (1, 2, 3, 4)
+        centre = values.sum(whole, keepdim=True) / mask.sum(whole, keepdim=True).clamp(min=1.0)
+        depth = (values - centre) / self.reach * mask
+        return _shrink(torch.cat([mask, depth], dim=4).permute(0, 4, 1, 2, 3), self.pool)
+
+
+def _shrink(frames: Tensor, pool: int) -> Tensor:
+    """Average (B, C, T, H, W) over pool x pool pixels."""
+    if pool == 1:
+        return frames
+    batch, channels, time, height, width = frames.shape
+    small = F.avg_pool2d(frames.reshape(batch * channels, time, height, width), pool)
+    return small.reshape(batch, channels, time, height // pool, width // pool)

@@ -1,0 +1,157 @@
+"""The network that ships: frontends, encoders, stage-by-stage fusion, one classifier.
+
+It knows nothing of auxiliary classifiers. Axes: B batch, E embedding, K modalities, N classes, S stages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from sensorkd.models.encoders import Encoder
+from sensorkd.models.frontend import Frontend
+from sensorkd.models.fusion import FusionStage, pool_map
+
+__all__ = ["Student", "TrunkOutput"]
+
+
+@dataclass(frozen=True)
+class TrunkOutput:
+    """Everything the trunk computed for a batch.
+
+    maps: modality -> S feature maps of the rows where it is present. rows: modality -> (R,) indices
+    of those rows, or None where all are. fused: S tensors z[s] (B, E). embedding = z[S]. logits (B, N).
+    """
+
+    maps: Mapping[str, list[Tensor]]
+    rows: Mapping[str, Tensor | None]
+    fused: list[Tensor]
+    embedding: Tensor
+    logits: Tensor
+
+
+class Student(nn.Module):
+    """Native samples and presence in, logits and embedding out.
+
+    Args:
+        frontends, encoders: one each a modality, in the same order; that order is the order of the
+            columns of `presence`.
+        examples: a zero window of each input, (1, *encoding.shape) in its dtype, to size the fusion.
+        classes: N.
+    """
+
+    def __init__(
+        self,
+        frontends: Mapping[str, Frontend],
+        encoders: Mapping[str, Encoder],
+        examples: Mapping[str, Tensor],
+        *,
+        classes: int,
+        embedding: int,
+        time_bins: int,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        if list(frontends) != list(encoders) or list(frontends) != list(examples):
+            raise ValueError(
+                "frontends, encoders and examples must name the same modalities in the same order, got "
+                f"{list(frontends)}, {list(encoders)}, {list(examples)}"
+            )
+        self.modalities = tuple(frontends)
+        self.time_bins = time_bins
+        self.classes = classes
+        self.frontends = nn.ModuleDict(frontends)
+        self.encoders = nn.ModuleDict(encoders)
+        self.fusion = nn.ModuleDict()
+        for number, sizes in enumerate(self._pooled_sizes(examples), start=1):
+            self.fusion[f"stage{number}"] = FusionStage(sizes, embedding, first=number == 1, dropout=dropout)
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(embedding, classes)
+
+    @torch.no_grad()
+    def _pooled_sizes(self, examples: Mapping[str, Tensor]) -> list[dict[str, int]]:
+        """Width of each modality's pooled map, stage by stage."""
+        training = self.training
+        self.eval()
+        maps = {name: self.encode(name, self.frontends[name](examples[name])) for name in self.modalities}
+        self.train(training)
+        counts = {len(value) for value in maps.values()}
+        if len(counts) != 1:
+            raise ValueError(
+                "all encoders need the same number of stages, got "
+                f"{ {name: len(value) for name, value in maps.items()} }"
+            )
+        return [
+            {name: pool_map(maps[name][stage], self.time_bins).shape[1] for name in self.modalities}
+            for stage in range(counts.pop())
+        ]
+
+    @property
+    def stages(self) -> int:
+        """S."""
+        return len(self.fusion)
+
+    def prepare(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Frontends: native samples (B, T, ...) to normalised floats (B, C, T, ...), by modality."""
+        return {name: self.frontends[name](inputs[name]) for name in self.modalities}
+
+    def encode(self, modality: str, x: Tensor) -> list[Tensor]:
+        """Feature maps of one modality, shallow to deep."""
+        maps: list[Tensor] = self.encoders[modality](x)
+        return maps
+
+    def trunk(
+        self, prepared: Mapping[str, Tensor], presence: Tensor, fusion_presence: Tensor | None = None
+    ) -> TrunkOutput:
+        """Encoders, fusion and classifier on prepared floats.
+
+        Args:
+            prepared: modality -> (B, C, T, ...).
+            presence: (B, K) of 0 and 1: what was logged. In training an absent modality skips its
+                encoder, so that blanks cost neither time nor statistics.
+            fusion_presence: what the fusion may see, when that is less (modality dropout).
+        """
+        maps: dict[str, list[Tensor]] = {}
+        rows: dict[str, Tensor | None] = {}
+        pooled: dict[str, list[Tensor]] = {}
+        for index, name in enumerate(self.modalities):
+            x, rows[name] = prepared[name], None
+            if self.training and not bool(presence[:, index].all()):
+                rows[name] = presence[:, index].nonzero()[:, 0]
+                x = x[rows[name]]
+            if x.shape[0] == 0:
+                maps[name], pooled[name] = [], self._nothing(name, presence)
+                continue
+            maps[name] = self.encode(name, x)
+            pooled[name] = [
+                _scatter(pool_map(value, self.time_bins), rows[name], presence.shape[0])
+                for value in maps[name]
+            ]
+        seen = presence if fusion_presence is None else fusion_presence
+        fused: list[Tensor] = []
+        previous: Tensor | None = None
+        for stage, fuse in enumerate(self.fusion.values()):
+            previous = fuse(previous, [pooled[name][stage] for name in self.modalities], seen)
+            fused.append(previous)
+        embedding = fused[-1]
+        return TrunkOutput(maps, rows, fused, embedding, self.classifier(self.dropout(embedding)))
+
+    def _nothing(self, modality: str, presence: Tensor) -> list[Tensor]:
+        """Pooled zeros of a modality that no window of the batch has."""
+        sizes = [fuse.project[modality].in_features for fuse in self.fusion.values()]
+        return [presence.new_zeros(presence.shape[0], size) for size in sizes]
+
+    def forward(self, inputs: Mapping[str, Tensor], presence: Tensor) -> tuple[Tensor, Tensor]:
+        """Native samples by modality and presence (B, K) -> logits (B, N), embedding (B, E)."""
+        output = self.trunk(self.prepare(inputs), presence)
+        return output.logits, output.embedding
+
+
+def _scatter(values: Tensor, rows: Tensor | None, batch: int) -> Tensor:
+    """(R, C) values into zeros (B, C) at their rows."""
+    if rows is None:
+        return values
+    return values.new_zeros(batch, values.shape[1]).index_copy(0, rows, values)

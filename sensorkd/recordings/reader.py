@@ -1,0 +1,81 @@
+"""Opens archives: canonical `recording-1.0` files as they are, foreign trees through a layout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from sensorkd.errors import ArchiveError, SensorkdError
+from sensorkd.recordings.canonical import read_archive
+from sensorkd.recordings.guard import GuardedFile
+from sensorkd.recordings.layout import Layout, load_layout
+from sensorkd.recordings.mapped import read_mapped
+from sensorkd.recordings.recording import Recording
+
+__all__ = ["open_recordings"]
+
+SUFFIXES = (".h5", ".hdf5", ".hdf", ".he5")
+
+
+def open_recordings(
+    paths: str | Path | Iterable[str | Path],
+    layout: Layout | str | Path | None = None,
+    *,
+    on_error: Callable[[SensorkdError], None] | None = None,
+) -> list[Recording]:
+    """Open archives and list their recordings; samples are read later, and only those asked for.
+
+    Args:
+        paths: files or folders (searched for .h5 and .hdf5, in order of their names).
+        layout: the map for a foreign tree; None for `recording-1.0` files.
+        on_error: called with each file's error, and the other files go on; None raises the first.
+
+    Raises:
+        ArchiveError: a file is not safe, not HDF5, or not what schema or layout says.
+        ConfigError: the layout itself is wrong.
+    """
+    if isinstance(layout, str | Path):
+        layout = load_layout(layout)
+    found: dict[str, Recording] = {}
+    for name, path in _files(paths):
+        try:
+            for recording in _open_file(path, name, layout):
+                if recording.id in found:
+                    raise ArchiveError(
+                        "two files give the same recording id",
+                        file=path,
+                        inside=recording.group,
+                        found=f"{recording.id!r}, also from {found[recording.id].path}",
+                        mend="open their common folder, so that the ids hold the folders' names",
+                    )
+                found[recording.id] = recording
+        except SensorkdError as error:
+            if on_error is None:
+                raise
+            on_error(error)
+    return list(found.values())
+
+
+def _files(paths: str | Path | Iterable[str | Path]) -> list[tuple[str, Path]]:
+    """Every file to open, with the name that goes into its recording ids."""
+    if isinstance(paths, str | Path):
+        paths = [paths]
+    files: list[tuple[str, Path]] = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            inside = sorted(file for file in path.rglob("*") if file.suffix in SUFFIXES and file.is_file())
+            if not inside:
+                raise ArchiveError(
+                    "no archives in this folder", file=path, expected=f"files ending in {SUFFIXES}"
+                )
+            files += [(file.relative_to(path).as_posix(), file) for file in inside]
+        else:
+            files.append((path.name, path))
+    return files
+
+
+def _open_file(path: Path, name: str, layout: Layout | None) -> list[Recording]:
+    with GuardedFile(path) as file:
+        if layout is None:
+            return read_archive(file, name)
+        return read_mapped(file, name, layout)

@@ -1,0 +1,96 @@
+"""The canonical tree `recording-1.0`: its names, and the check of a file against its JSON Schema."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from typing import Any
+
+import h5py
+import jsonschema
+import numpy as np
+
+from sensorkd.errors import ArchiveError
+from sensorkd.recordings.guard import GuardedFile, plain
+from sensorkd.recordings.stream import Axis
+
+__all__ = [
+    "CANONICAL_AXES",
+    "INTERVAL",
+    "RESERVED_ATTRIBUTES",
+    "SCHEMA",
+    "SEGMENT",
+    "check_archive",
+]
+
+SCHEMA = "recording-1.0"
+RESERVED_ATTRIBUTES = frozenset({"schema", "kind", "clock"})
+SEGMENT = np.dtype([("t0", "<i8"), ("rate", "<f8"), ("offset", "<i8"), ("count", "<i8")])
+INTERVAL = np.dtype([("t0", "<i8"), ("t1", "<i8"), ("label", h5py.string_dtype())])
+CANONICAL_AXES: dict[int, tuple[Axis, ...]] = {
+    2: ("time", "channel"),
+    4: ("time", "height", "width", "channel"),
+}
+
+
+def check_archive(file: GuardedFile) -> None:
+    """Compare the file's skeleton with `recording-1.0`.
+
+    Raises:
+        ArchiveError: naming the first place that differs, and how many others do.
+    """
+    version = plain(file.root.attrs.get("schema", None))
+    if version != SCHEMA:
+        raise ArchiveError(
+            "not a recording-1.0 archive",
+            file=file.path,
+            found=f"schema {version!r}" if version else "no schema attribute on the root",
+            expected=SCHEMA,
+            mend="give a layout that maps this tree (--layout FILE; examples/layouts has some)",
+        )
+    document = json.loads(
+        resources.files("sensorkd.data_schemas").joinpath(f"{SCHEMA}.json").read_text("utf-8")
+    )
+    validator = jsonschema.Draft202012Validator(document)
+    errors = sorted(validator.iter_errors(skeleton(file)), key=lambda error: len(error.path))
+    if errors:
+        first = jsonschema.exceptions.best_match(errors) or errors[0]
+        raise ArchiveError(
+            "the tree does not follow recording-1.0",
+            file=file.path,
+            inside=_place(first.absolute_path),
+            found=first.message,
+            expected=first.schema.get("description", f"see data_schemas/{SCHEMA}.json"),
+            mend="write archives with sensorkd.recordings.RecordingWriter, or give a layout"
+            + (f" ({len(errors)} problems in all)" if len(errors) > 1 else ""),
+        )
+
+
+def skeleton(file: GuardedFile) -> dict[str, Any]:
+    """The tree as JSON: kinds, attributes, dtypes and shapes; no sample is read."""
+    nodes: dict[str, dict[str, Any]] = {}
+    for path, node in file.walk():
+        entry: dict[str, Any] = {"attributes": {key: plain(value) for key, value in node.attrs.items()}}
+        if isinstance(node, h5py.Dataset):
+            entry |= {"node": "dataset", "dtype": _dtype(node.dtype), "shape": list(node.shape)}
+        else:
+            entry |= {"node": "group", "members": {}}
+        nodes[path] = entry
+        if path != "/":
+            parent, name = path.rsplit("/", 1)
+            nodes[parent or "/"]["members"][name] = entry
+    return nodes["/"]
+
+
+def _dtype(dtype: np.dtype[Any]) -> str:
+    if dtype.fields:
+        inner = ",".join(f"{name}:{_dtype(field[0])}" for name, field in dtype.fields.items())
+        return "{" + inner + "}"
+    return "str" if h5py.check_string_dtype(dtype) else dtype.str.lstrip("|<>=")
+
+
+def _place(path: Any) -> str:
+    parts = list(path)
+    names = [str(parts[i + 1]) for i in range(len(parts) - 1) if parts[i] == "members"]
+    attribute = f" attribute {parts[-1]}" if "attributes" in parts[:-1] else ""
+    return "/" + "/".join(names) + attribute

@@ -1,0 +1,1 @@
+"""Streams to batches: windows at native rates, their labels and splits."""

@@ -1,0 +1,187 @@
+"""Lays windows over recordings: a reference time each and, per input, its own span before it.
+
+Columnar: a million windows are a few arrays. No sample is read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sensorkd import timeline
+from sensorkd.encoding import InputEncoding
+from sensorkd.errors import WindowError
+from sensorkd.recordings import Recording, Stream
+
+__all__ = ["WindowPlan", "locate", "plan_windows"]
+
+
+@dataclass(frozen=True)
+class WindowPlan:
+    """W windows over a list of recordings.
+
+    recording: (W,) index into the list. t_ref: (W,) int64 ns; a window is [t_ref - span, t_ref).
+    coverage: (W, K) share of each input's span that was logged, in the order of `inputs`.
+    id: (W,) uint64, the same for the same recording id, time and encodings on every computer.
+    skipped: recordings that hold no window, and why.
+    """
+
+    inputs: tuple[str, ...]
+    recording: NDArray[np.int64]
+    t_ref: NDArray[np.int64]
+    coverage: NDArray[np.float32]
+    id: NDArray[np.uint64]
+    skipped: tuple[tuple[str, str], ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.t_ref)
+
+    def select(self, rows: NDArray[np.int64]) -> WindowPlan:
+        """The plan of some of the windows."""
+        return WindowPlan(
+            self.inputs,
+            self.recording[rows],
+            self.t_ref[rows],
+            self.coverage[rows],
+            self.id[rows],
+            self.skipped,
+        )
+
+
+def plan_windows(
+    recordings: Sequence[Recording],
+    encodings: Mapping[str, InputEncoding],
+    *,
+    hop: int | None = None,
+    required: Sequence[str] = (),
+) -> WindowPlan:
+    """References every `hop` ns, or one window a recording when the encodings are `whole`.
+
+    A window is kept when at least one input is covered to its `min_coverage`, and all `required` ones are.
+
+    Raises:
+        WindowError: hop and whole encodings are mixed, or there is no window at all.
+    """
+    whole = {encoding.whole for encoding in encodings.values()}
+    if len(whole) != 1 or whole == {hop is not None}:
+        raise WindowError(
+            "windows are either whole recordings or lie before a hop's references",
+            found=f"hop {hop}, spans { {name: encoding.span for name, encoding in encodings.items()} }",
+            expected="a hop and a span for every input, or neither",
+        )
+    inputs = tuple(encodings)
+    threshold = np.array([encoding.min_coverage for encoding in encodings.values()]) - 1e-9
+    must = [inputs.index(name) for name in required]
+    fingerprint = _fingerprint(encodings)
+    parts: list[tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.uint64]]] = []
+    skipped: list[tuple[str, str]] = []
+    for recording in recordings:
+        references = _references(recording, encodings, hop)
+        coverage = (
+            np.stack(
+                [
+                    _coverage(recording, recording.streams.get(name), encoding, references)
+                    for name, encoding in encodings.items()
+                ],
+                axis=1,
+            )
+            if len(references)
+            else np.zeros((0, len(inputs)))
+        )
+        present = coverage >= threshold
+        keep = present.any(axis=1) & present[:, must].all(axis=1)
+        if not keep.any():
+            skipped.append((recording.id, _why_skipped(recording, encodings, len(references))))
+        parts.append(
+            (
+                references[keep],
+                coverage[keep].astype(np.float32),
+                _ids(recording.id, references[keep], fingerprint),
+            )
+        )
+    plan = WindowPlan(
+        inputs=inputs,
+        recording=np.repeat(np.arange(len(parts)), [len(part[0]) for part in parts]),
+        t_ref=np.concatenate([part[0] for part in parts]) if parts else np.zeros(0, np.int64),
+        coverage=np.concatenate([part[1] for part in parts])
+        if parts
+        else np.zeros((0, len(inputs)), np.float32),
+        id=np.concatenate([part[2] for part in parts]) if parts else np.zeros(0, np.uint64),
+        skipped=tuple(skipped),
+    )
+    if not len(plan):
+        raise WindowError(
+            "no recording holds a window",
+            found="; ".join(f"{name}: {why}" for name, why in skipped[:3]) or "no recordings",
+            mend="shorten the spans, or name other data",
+        )
+    return plan
+
+
+def _references(
+    recording: Recording, encodings: Mapping[str, InputEncoding], hop: int | None
+) -> NDArray[np.int64]:
+    streams = {name: recording.streams[name] for name in encodings if name in recording.streams}
+    if not streams:
+        return np.zeros(0, np.int64)
+    end = max(stream.end for stream in streams.values())
+    if hop is None:
+        return np.array([end], dtype=np.int64)
+    first = min(stream.start + (encodings[name].span or 0) for name, stream in streams.items())
+    return np.arange(first, end + 1, hop, dtype=np.int64)
+
+
+def locate(stream: Stream, t_ref: int) -> int:
+    """Index of the segment that holds the last sample before t_ref; -1 when there is none."""
+    return int(np.searchsorted(stream.segments.t0, t_ref, side="left")) - 1
+
+
+def _coverage(
+    recording: Recording, stream: Stream | None, encoding: InputEncoding, references: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Share of each window that one stream covers, from its segments alone."""
+    if stream is None:
+        return np.zeros(len(references))
+    segments = stream.segments
+    if encoding.span is None:
+        logged = (segments.ends - segments.t0).sum()
+        return np.full(len(references), min(1.0, float(logged / max(1, recording.end - recording.start))))
+    shares = np.zeros(len(references))
+    rows = np.searchsorted(segments.t0, references, side="left") - 1
+    for index, (row, t_ref) in enumerate(zip(rows, references, strict=True)):
+        if row >= 0:
+            shares[index] = encoding.positions(
+                t0=int(segments.t0[row]),
+                rate=float(segments.rate[row]),
+                count=int(segments.count[row]),
+                start=int(t_ref) - encoding.span,
+                stop=int(t_ref),
+            )[1]
+    return shares
+
+
+def _why_skipped(recording: Recording, encodings: Mapping[str, InputEncoding], references: int) -> str:
+    if not set(encodings) & set(recording.streams):
+        return f"it has none of the inputs {sorted(encodings)}, only {sorted(recording.streams)}"
+    if references == 0:
+        return f"its {(recording.end - recording.start) / timeline.SECOND:.3g} s are shorter than a window"
+    return "no window is covered well enough, or a required input is missing throughout"
+
+
+def _fingerprint(encodings: Mapping[str, InputEncoding]) -> bytes:
+    tree = {name: encoding.to_json() for name, encoding in encodings.items()}
+    return json.dumps(tree, sort_keys=True).encode()
+
+
+def _ids(recording: str, t_ref: NDArray[np.int64], fingerprint: bytes) -> NDArray[np.uint64]:
+    """Window ids: a hash of recording and plan, mixed with the time by the finaliser of splitmix64."""
+    digest = hashlib.blake2b(recording.encode() + b"\0" + fingerprint, digest_size=8).digest()
+    mixed = t_ref.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(int.from_bytes(digest))
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.asarray(mixed ^ (mixed >> np.uint64(31)), dtype=np.uint64)

@@ -1,0 +1,167 @@
+"""Reads windows: every stream at its own rate, in the run's encoding, with a presence flag an input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sensorkd import timeline
+from sensorkd.adapters import SensorAdapter, adapter_for
+from sensorkd.encoding import InputEncoding
+from sensorkd.errors import WindowError
+from sensorkd.recordings import Recording, Stream
+from sensorkd.windows.encode import stream_conversion
+from sensorkd.windows.plan import WindowPlan, locate
+
+__all__ = ["WindowArrays", "read_window", "read_windows"]
+
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class WindowArrays:
+    """W windows in memory, as the device would see them.
+
+    inputs: name -> (W, steps, *sample_shape) in the encoding's dtype. presence: (W, K) float32 of 0 and
+    1, in the order of `inputs`. id, t_ref: as in the plan. recording: (W,) recording ids.
+    """
+
+    inputs: Arrays
+    presence: NDArray[np.float32]
+    id: NDArray[np.uint64]
+    t_ref: NDArray[np.int64]
+    recording: NDArray[np.str_]
+
+    def __len__(self) -> int:
+        return len(self.t_ref)
+
+    def save(self, path: str | Path) -> None:
+        """Write an .npz that `python -m sensorkd.edge predict` takes."""
+        arrays = {f"input.{name}": values for name, values in self.inputs.items()}
+        with Path(path).open("wb") as handle:
+            np.savez(
+                handle,
+                **arrays,
+                presence=self.presence,
+                id=self.id,
+                t_ref=self.t_ref,
+                recording=self.recording,
+            )
+
+
+def read_window(
+    recording: Recording, t_ref: int, encodings: Mapping[str, InputEncoding]
+) -> tuple[Arrays, NDArray[np.float32]]:
+    """One window: name -> (steps, *sample_shape), and presence (K,).
+
+    An input is present when enough of its span was logged and enough of that is finite and in range;
+    an absent one is zeros.
+    """
+    inputs: Arrays = {}
+    presence = np.zeros(len(encodings), np.float32)
+    for index, (name, encoding) in enumerate(encodings.items()):
+        stream = recording.streams.get(name)
+        if stream is None:
+            inputs[name] = encoding.blank()
+            continue
+        window, coverage = _read_stream(recording, stream, t_ref, encoding)
+        present = encoding.is_present(window, coverage)
+        inputs[name] = window if present else encoding.blank()
+        presence[index] = present
+    return inputs, presence
+
+
+def _read_stream(
+    recording: Recording, stream: Stream, t_ref: int, encoding: InputEncoding
+) -> tuple[NDArray[Any], float]:
+    positions, coverage = (
+        _whole_positions(recording, stream, encoding)
+        if encoding.whole
+        else _span_positions(stream, t_ref, encoding)
+    )
+    if coverage == 0.0:
+        return encoding.blank(), 0.0
+    first, last = int(np.floor(positions.min())), int(np.ceil(positions.max()))
+    samples = stream.read(first, last + 1)
+    scale, offset = stream_conversion(stream, _adapter(stream.modality), recording)
+    window = timeline.resample(samples, positions - first, encoding.resampling)
+    if window.shape != encoding.shape:
+        raise WindowError(
+            "samples have another shape than the run's",
+            file=recording.path,
+            inside=f"{recording.group} {stream.name}",
+            found=window.shape,
+            expected=encoding.shape,
+        )
+    return encoding.encode(window, scale=scale, offset=offset), coverage
+
+
+def _adapter(modality: str) -> SensorAdapter:
+    # Units and shapes do not depend on an adapter's options.
+    return adapter_for(modality)
+
+
+def _span_positions(stream: Stream, t_ref: int, encoding: InputEncoding) -> tuple[NDArray[np.float64], float]:
+    """Positions in the stream's array within the one segment that reaches t_ref: no gap is crossed."""
+    row = locate(stream, t_ref)
+    if row < 0:
+        return np.zeros(encoding.steps), 0.0
+    segments = stream.segments
+    positions, coverage = encoding.positions(
+        t0=int(segments.t0[row]),
+        rate=float(segments.rate[row]),
+        count=int(segments.count[row]),
+        start=t_ref - (encoding.span or 0),
+        stop=t_ref,
+    )
+    return positions + float(segments.offset[row]), coverage
+
+
+def _whole_positions(
+    recording: Recording, stream: Stream, encoding: InputEncoding
+) -> tuple[NDArray[np.float64], float]:
+    """Positions of equal slices of the recording; a slice in a gap takes the sample before the gap."""
+    segments = stream.segments
+    start, stop = recording.start, recording.end
+    middles = start + (np.arange(encoding.steps) + 0.5) * ((stop - start) / encoding.steps)
+    rows = np.maximum(np.searchsorted(segments.t0, middles, side="right") - 1, 0)
+    positions = np.zeros(encoding.steps)
+    for row in np.unique(rows):
+        local, _ = encoding.positions(
+            t0=int(segments.t0[row]),
+            rate=float(segments.rate[row]),
+            count=int(segments.count[row]),
+            start=start,
+            stop=stop,
+        )
+        positions[rows == row] = local[rows == row] + segments.offset[row]
+    logged = int((segments.ends - segments.t0).sum())
+    return positions, min(1.0, logged / max(1, stop - start))
+
+
+def read_windows(
+    recordings: Sequence[Recording],
+    plan: WindowPlan,
+    encodings: Mapping[str, InputEncoding],
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> WindowArrays:
+    """All windows of a plan, in memory; `progress(done, total)` is called after each."""
+    total = len(plan)
+    inputs = {
+        name: np.zeros((total, *encoding.shape), dtype=encoding.dtype) for name, encoding in encodings.items()
+    }
+    presence = np.zeros((total, len(encodings)), np.float32)
+    for row in range(total):
+        window, presence[row] = read_window(recordings[plan.recording[row]], int(plan.t_ref[row]), encodings)
+        for name, values in window.items():
+            inputs[name][row] = values
+        if progress is not None:
+            progress(row + 1, total)
+    ids = [recordings[index].id for index in plan.recording]
+    return WindowArrays(inputs, presence, plan.id, plan.t_ref, np.array(ids, dtype=np.str_))

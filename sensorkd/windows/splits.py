@@ -1,0 +1,125 @@
+"""Splits by what must generalise - subject, machine, line - never at random over overlapping windows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sensorkd.errors import SplitError, nearest
+from sensorkd.recordings import Recording
+from sensorkd.windows.labels import UNLABELLED
+from sensorkd.windows.plan import WindowPlan
+
+__all__ = ["Split", "few_labels", "groups_of", "leave_one_group_out", "split_by_group"]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Names of the groups on each side."""
+
+    train: tuple[str, ...]
+    dev: tuple[str, ...]
+    test: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        sides = {"train": self.train, "dev": self.dev, "test": self.test}
+        for first, second in (("train", "dev"), ("train", "test"), ("dev", "test")):
+            both = sorted(set(sides[first]) & set(sides[second]))
+            if both:
+                raise SplitError(
+                    "one group stands on both sides",
+                    found=f"{both} in {first} and in {second}",
+                    expected="every group on one side only",
+                    mend="a model is judged on groups it never saw; correct `split`",
+                )
+        if not self.train:
+            raise SplitError("no group is left to train on", found=sides, mend="correct `split`")
+
+    def rows(self, groups: Sequence[str], side: str) -> NDArray[np.int64]:
+        """Indices of the windows whose group is on a side: `train`, `dev` or `test`."""
+        names = {"train": self.train, "dev": self.dev, "test": self.test}[side]
+        return np.flatnonzero(np.isin(np.array(groups, dtype=np.str_), np.array(names, dtype=np.str_)))
+
+
+def groups_of(recordings: Sequence[Recording], plan: WindowPlan, by: str) -> list[str]:
+    """The group of each window: an identity of its recording, or `recording` for its id.
+
+    Raises:
+        SplitError: a recording does not have that identity.
+    """
+    names: list[str] = []
+    for recording in recordings:
+        if by != "recording" and by not in recording.identity:
+            known = sorted(recording.identity)
+            raise SplitError(
+                f"a recording has no identity {by!r}",
+                file=recording.path,
+                inside=recording.group,
+                found=f"{known}, and 'recording' for every recording on its own",
+                mend=f"{nearest(by, known)}correct `split.by`, or add the identity to the layout",
+            )
+        names.append(recording.id if by == "recording" else recording.identity[by])
+    return [names[index] for index in plan.recording]
+
+
+def split_by_group(groups: Sequence[str], *, dev: Sequence[str], test: Sequence[str]) -> Split:
+    """Named groups for dev and test, all others for training.
+
+    Raises:
+        SplitError: a name is no group, or stands on both sides.
+    """
+    known = sorted(set(groups))
+    for side, names in (("dev", dev), ("test", test)):
+        for name in names:
+            if name not in known:
+                raise SplitError(
+                    f"no group {name!r}",
+                    inside=f"split.{side}",
+                    found=known,
+                    mend=nearest(name, known) or "correct `split`",
+                )
+    held_out = {*dev, *test}
+    return Split(tuple(name for name in known if name not in held_out), tuple(dev), tuple(test))
+
+
+def leave_one_group_out(groups: Sequence[str]) -> Iterator[Split]:
+    """One split a group, that group in test and all others in training."""
+    for name in sorted(set(groups)):
+        yield split_by_group(groups, dev=(), test=(name,))
+
+
+def few_labels(
+    labels: NDArray[np.int64], groups: Sequence[str], *, per_class: int, seed: int
+) -> NDArray[np.int64]:
+    """Rows of the windows whose labels are kept: `per_class` of each class, round-robin over groups.
+
+    Groups take turns, in an order drawn for each class, so that few labels still come from as many
+    machines as can be.
+
+    Raises:
+        SplitError: a class has fewer labelled windows.
+    """
+    generator = np.random.default_rng(seed)
+    names = np.array(groups, dtype=np.str_)
+    chosen: list[int] = []
+    for label in sorted(set(labels[labels != UNLABELLED].tolist())):
+        of_class = np.flatnonzero(labels == label)
+        if len(of_class) < per_class:
+            raise SplitError(
+                f"class {label} has too few labelled windows",
+                found=len(of_class),
+                expected=f"at least {per_class}",
+                mend="lower `labels_per_class`",
+            )
+        order = generator.permutation(sorted(set(names[of_class])))
+        queues = {name: list(generator.permutation(of_class[names[of_class] == name])) for name in order}
+        taken = 0
+        while taken < per_class:
+            for queue in queues.values():
+                if queue and taken < per_class:
+                    chosen.append(int(queue.pop()))
+                    taken += 1
+    return np.array(sorted(chosen), dtype=np.int64)
