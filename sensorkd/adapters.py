@@ -101,7 +101,7 @@ class SensorAdapter(ABC):
         return FLUCTUATION
 
     def augmentations(self, encoding: InputEncoding) -> tuple[Augmentation, ...]:
-        """What keeps the class. Default: warped time where windows are whole; a little noise, scale, shift."""
+        """What keeps the class. Default: a little noise, scale and shift; warped time in whole windows."""
         from sensorkd.distillation.augmentation import Noise, OffsetShift, Scale, TimeWarp
 
         # Warping moves frequencies. In a whole trial that is how people and cycles vary; in a span of

@@ -29,8 +29,8 @@ DEPTH = StreamSpec(
     modality="video",
     unit="mm",
     sample_shape=(None, None, 1),
-    # 0 is how depth cameras say "nothing seen", so the range begins above it.
-    valid_range=(1.0, 20_000.0),
+    # 0, how depth cameras say "nothing seen", is no fault; the frontend takes it for background.
+    valid_range=(0.0, 20_000.0),
     units={"m": (1000.0, 0.0), "cm": (10.0, 0.0)},
     resampling="nearest",
 )
@@ -70,7 +70,9 @@ class VideoAdapter(SensorAdapter):
 
     def spec_for(self, channels: tuple[str, ...]) -> StreamSpec:
         """Depth, thermal or colour."""
-        return {("depth",): DEPTH, ("temperature",): THERMAL}.get(channels, COLOUR)
+        if channels == ("depth",):
+            return DEPTH
+        return THERMAL if channels == ("temperature",) else COLOUR
 
     def build_frontend(self, encoding: InputEncoding, stats: ChannelStats) -> Frontend:
         """Depth becomes mask and centred depth; colour and thermal are standardised."""

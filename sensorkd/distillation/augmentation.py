@@ -54,7 +54,7 @@ class AugmentationDraw:
         share = (torch.arange(steps) + 0.5) / steps
         bend = warp * self.time[:, :1] * torch.sin(math.pi * share)
         wave = warp / 2 * self.time[:, 1:2] * torch.sin(2 * math.pi * share)
-        start, stop = (crop * (self.time[:, 2:] + 1) / 2).split(1, dim=1)
+        start, stop = crop * (self.time[:, 2:3] + 1) / 2, crop * (self.time[:, 3:4] + 1) / 2
         position = start + (share + bend + wave) * (1 - start - stop)
         return (position * steps - 0.5).clamp(0, steps - 1)
 
@@ -141,7 +141,8 @@ class Rotation:
         zero = torch.zeros(draw.batch)
         a, b, c = axis.unbind(1)
         skew = torch.stack([zero, -c, b, c, zero, -a, -b, a, zero], dim=1).reshape(-1, 3, 3)
-        return torch.matrix_exp(skew) @ x
+        turned: Tensor = torch.matrix_exp(skew) @ x
+        return turned
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ classifiers on fused stages of several modalities are ours.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from torch import Tensor, nn
@@ -24,7 +25,7 @@ class MapAuxiliary(nn.Module):
         """widths: channels from this stage to the deepest one; rank: 1 for signals, 3 for video."""
         super().__init__()
         layers: list[nn.Module] = []
-        for before, after in zip(widths, widths[1:], strict=False):
+        for before, after in itertools.pairwise(widths):
             layers += _separable(before, after, rank)
         self.features = nn.Sequential(*layers)
         self.classifier = nn.Linear(widths[-1], labels)

@@ -118,4 +118,5 @@ class VideoStage(nn.Module):
         frames = self.space(x.transpose(1, 2).reshape(batch * time, channels, height, width))
         wide, height, width = frames.shape[1:]
         pixels = frames.reshape(batch, time, wide, height * width).transpose(1, 2)
-        return self.time(pixels).reshape(batch, wide, -1, height, width)
+        mixed: Tensor = self.time(pixels)
+        return mixed.reshape(batch, wide, -1, height, width)

@@ -96,8 +96,7 @@ class DepthFrontend(Frontend):
     """(B, T, H, W, 1) mm -> (B, 2, T, H / pool, W / pool): foreground mask, and depth within it.
 
     Depth is taken relative to the window's mean foreground depth, over `reach` mm, so that where the
-    person or part stands does not matter. Pixels out of range (0 is background) belong to no
-    foreground.
+    person or part stands does not matter. Pixels at 0 (nothing seen) or out of range are background.
     """
 
     out_channels = 2
@@ -110,8 +109,9 @@ class DepthFrontend(Frontend):
     def forward(self, samples: Tensor) -> Tensor:
         """Centre and shrink."""
         values, usable = self.physical(samples)
-        mask = usable.to(torch.float32)
-        values = torch.where(usable, values, torch.zeros_like(values))
+        foreground = usable & (values > 0)
+        mask = foreground.to(torch.float32)
+        values = torch.where(foreground, values, torch.zeros_like(values))
         whole = (1, 2, 3, 4)
         centre = values.sum(whole, keepdim=True) / mask.sum(whole, keepdim=True).clamp(min=1.0)
         depth = (values - centre) / self.reach * mask

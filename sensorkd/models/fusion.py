@@ -5,6 +5,7 @@ Axes: B batch, E embedding, K modalities, S stages. z[s] = Fuse_s(z[s-1], pool(f
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -13,24 +14,30 @@ from torch import Tensor, nn
 __all__ = ["FusionStage", "pool_map"]
 
 
-def pool_map(feature_map: Tensor, time_bins: int) -> Tensor:
-    """(B, C, T[, H, W]) -> (B, C * bins): mean over space, and over time within each of the bins.
+def pool_map(feature_map: Tensor, *, time_bins: int, space_bins: int) -> Tensor:
+    """(B, C, T) -> (B, C * t) and (B, C, T, H, W) -> (B, C * t * s * s): means over bins of the map.
 
-    With fewer steps than bins every step is a bin of its own. Bins are cut at fixed steps, not by
-    adaptive pooling, which does not export.
+    When and where something happens carries meaning, which a mean over everything would lose.
     """
     if feature_map.dim() == 5:
-        feature_map = feature_map.mean(dim=(3, 4))
-    steps = feature_map.shape[2]
-    bins = pooled_bins(steps, time_bins)
-    edges = [round(index * steps / bins) for index in range(bins + 1)]
-    parts = [feature_map[:, :, first:last].mean(dim=2) for first, last in zip(edges, edges[1:], strict=False)]
-    return torch.cat(parts, dim=1)
+        feature_map = _bin_means(_bin_means(feature_map, 4, space_bins), 3, space_bins)
+    return _bin_means(feature_map, 2, time_bins).flatten(1)
 
 
-def pooled_bins(steps: int, time_bins: int) -> int:
-    """How many bins `pool_map` makes of a map of that many steps."""
-    return min(steps, time_bins)
+def _bin_means(x: Tensor, dim: int, bins: int) -> Tensor:
+    """Means over `bins` equal parts of an axis; an axis shorter than that is left as it is.
+
+    Bins are cut at fixed positions, not by adaptive pooling, which does not export.
+    """
+    length = x.shape[dim]
+    if length <= bins:
+        return x
+    edges = [round(index * length / bins) for index in range(bins + 1)]
+    parts = [
+        x.narrow(dim, first, last - first).mean(dim=dim, keepdim=True)
+        for first, last in itertools.pairwise(edges)
+    ]
+    return torch.cat(parts, dim=dim)
 
 
 class FusionStage(nn.Module):

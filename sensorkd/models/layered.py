@@ -47,11 +47,12 @@ class LayeredStudent(nn.Module):
         self.transforms = max(families.values())
         self.modality_auxiliaries = nn.ModuleDict()
         for name in student.modalities:
-            widths: tuple[int, ...] = student.encoders[name].widths
-            rank: int = student.encoders[name].rank
+            encoder = student.encoder(name)
             self.modality_auxiliaries[name] = nn.ModuleDict(
                 {
-                    stage: MapAuxiliary(widths[number:], rank=rank, labels=student.classes * families[name])
+                    stage: MapAuxiliary(
+                        encoder.widths[number:], rank=encoder.rank, labels=student.classes * families[name]
+                    )
                     for number, stage in enumerate(student.fusion)
                 }
             )
@@ -68,13 +69,12 @@ class LayeredStudent(nn.Module):
     ) -> LayeredOutput:
         """Trunk and every auxiliary on prepared floats; see `Student.trunk` for the arguments."""
         trunk = self.student.trunk(prepared, presence, fusion_presence)
-        modality = {
-            name: [
-                auxiliary(feature_map)
-                for auxiliary, feature_map in zip(auxiliaries.values(), trunk.maps[name], strict=False)
-            ]
-            for name, auxiliaries in self.modality_auxiliaries.items()
-        }
+        modality: dict[str, list[Tensor]] = {}
+        for name, auxiliaries in self.modality_auxiliaries.items():
+            assert isinstance(auxiliaries, nn.ModuleDict)
+            # A modality that no window of the batch has comes with no maps.
+            pairs_of = zip(auxiliaries.values(), trunk.maps[name], strict=False)
+            modality[name] = [auxiliary(feature_map) for auxiliary, feature_map in pairs_of]
         pairs = [
             auxiliary(value)
             for auxiliary, value in zip(self.fused_auxiliaries.values(), trunk.fused, strict=True)

@@ -14,8 +14,8 @@ class ModelSize:
     """Widths of a student's parts.
 
     signal_widths, video_widths: channels after each stage of an encoder; their number is the number
-    of stages S, of the encoders and of the fusion. embedding: E. time_bins: into how many parts of
-    the window a feature map is pooled, since the order of events carries meaning.
+    of stages S, of the encoders and of the fusion. embedding: E. time_bins, space_bins: into how many
+    parts of the window, and of a frame's height and width, a feature map is pooled.
     """
 
     name: str
@@ -23,6 +23,7 @@ class ModelSize:
     video_widths: tuple[int, ...]
     embedding: int
     time_bins: int = 4
+    space_bins: int = 2
     dropout: float = 0.3
 
     @property

@@ -52,6 +52,7 @@ class Student(nn.Module):
         classes: int,
         embedding: int,
         time_bins: int,
+        space_bins: int,
         dropout: float,
     ) -> None:
         super().__init__()
@@ -62,17 +63,19 @@ class Student(nn.Module):
             )
         self.modalities = tuple(frontends)
         self.time_bins = time_bins
+        self.space_bins = space_bins
         self.classes = classes
         self.frontends = nn.ModuleDict(frontends)
         self.encoders = nn.ModuleDict(encoders)
         self.fusion = nn.ModuleDict()
-        for number, sizes in enumerate(self._pooled_sizes(examples), start=1):
+        self.pooled_sizes = self._measure(examples)
+        for number, sizes in enumerate(self.pooled_sizes, start=1):
             self.fusion[f"stage{number}"] = FusionStage(sizes, embedding, first=number == 1, dropout=dropout)
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(embedding, classes)
 
     @torch.no_grad()
-    def _pooled_sizes(self, examples: Mapping[str, Tensor]) -> list[dict[str, int]]:
+    def _measure(self, examples: Mapping[str, Tensor]) -> list[dict[str, int]]:
         """Width of each modality's pooled map, stage by stage."""
         training = self.training
         self.eval()
@@ -85,7 +88,7 @@ class Student(nn.Module):
                 f"{ {name: len(value) for name, value in maps.items()} }"
             )
         return [
-            {name: pool_map(maps[name][stage], self.time_bins).shape[1] for name in self.modalities}
+            {name: self.pool(maps[name][stage]).shape[1] for name in self.modalities}
             for stage in range(counts.pop())
         ]
 
@@ -98,10 +101,20 @@ class Student(nn.Module):
         """Frontends: native samples (B, T, ...) to normalised floats (B, C, T, ...), by modality."""
         return {name: self.frontends[name](inputs[name]) for name in self.modalities}
 
+    def encoder(self, modality: str) -> Encoder:
+        """The encoder of one modality."""
+        encoder = self.encoders[modality]
+        assert isinstance(encoder, Encoder)
+        return encoder
+
     def encode(self, modality: str, x: Tensor) -> list[Tensor]:
         """Feature maps of one modality, shallow to deep."""
-        maps: list[Tensor] = self.encoders[modality](x)
+        maps: list[Tensor] = self.encoder(modality)(x)
         return maps
+
+    def pool(self, feature_map: Tensor) -> Tensor:
+        """A feature map as the fusion sees it: (B, C, T[, H, W]) -> (B, features)."""
+        return pool_map(feature_map, time_bins=self.time_bins, space_bins=self.space_bins)
 
     def trunk(
         self, prepared: Mapping[str, Tensor], presence: Tensor, fusion_presence: Tensor | None = None
@@ -126,10 +139,7 @@ class Student(nn.Module):
                 maps[name], pooled[name] = [], self._nothing(name, presence)
                 continue
             maps[name] = self.encode(name, x)
-            pooled[name] = [
-                _scatter(pool_map(value, self.time_bins), rows[name], presence.shape[0])
-                for value in maps[name]
-            ]
+            pooled[name] = [_scatter(self.pool(value), rows[name], presence.shape[0]) for value in maps[name]]
         seen = presence if fusion_presence is None else fusion_presence
         fused: list[Tensor] = []
         previous: Tensor | None = None
@@ -139,10 +149,16 @@ class Student(nn.Module):
         embedding = fused[-1]
         return TrunkOutput(maps, rows, fused, embedding, self.classifier(self.dropout(embedding)))
 
+    def observe(self, prepared: Mapping[str, Tensor], presence: Tensor) -> None:
+        """Run the encoders on the windows where each modality is present, for their statistics only."""
+        for index, name in enumerate(self.modalities):
+            x = prepared[name][presence[:, index] > 0]
+            if len(x) > 1:
+                self.encode(name, x)
+
     def _nothing(self, modality: str, presence: Tensor) -> list[Tensor]:
         """Pooled zeros of a modality that no window of the batch has."""
-        sizes = [fuse.project[modality].in_features for fuse in self.fusion.values()]
-        return [presence.new_zeros(presence.shape[0], size) for size in sizes]
+        return [presence.new_zeros(presence.shape[0], sizes[modality]) for sizes in self.pooled_sizes]
 
     def forward(self, inputs: Mapping[str, Tensor], presence: Tensor) -> tuple[Tensor, Tensor]:
         """Native samples by modality and presence (B, K) -> logits (B, N), embedding (B, E)."""

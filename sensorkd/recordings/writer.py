@@ -38,7 +38,7 @@ class RecordingWriter:
         >>> with RecordingWriter(path) as writer:
         ...     session = writer.recording("monday", clock="relative", identity={"machine": "press 4"})
         ...     session.add_stream(
-        ...         "temperature", np.full((60, 1), 21.5, "float32"), rate=1.0, modality="temperature", unit="degC"
+        ...         "temperature", np.full((60, 1), 21.5), rate=1.0, modality="temperature", unit="degC"
         ...     )
         ...     session.add_labels("state", [(0, 60 * 10**9, "idle")])
         >>> path.exists()
@@ -196,7 +196,7 @@ class RecordingDraft:
 
 
 def _chunks(samples: NDArray[Any], rate: float) -> tuple[int, ...]:
-    """About four seconds, less where that exceeds a mebibyte. Never h5py's own guess, which cuts across time."""
+    """About four seconds, less where that exceeds a mebibyte; h5py's own guess cuts across time."""
     sample_bytes = max(1, samples[0].nbytes)
     steps = min(round(CHUNK_SECONDS * rate), CHUNK_BYTES // sample_bytes, len(samples))
     return (max(1, steps), *samples.shape[1:])

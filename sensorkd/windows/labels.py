@@ -42,7 +42,7 @@ def with_label_table(recordings: Sequence[Recording], path: str | Path) -> tuple
             "the label table does not have the columns it needs",
             file=path,
             found=list(table.columns),
-            expected=f"class, one or more of {['recording', *sorted(identity)]}, and if wanted target, t0, t1",
+            expected=f"class, some of {['recording', *sorted(identity)]}, and if wanted target, t0, t1",
             mend="rename the columns" + (f"; unknown: {sorted(unknown)}" if unknown else ""),
         )
     rows: dict[tuple[int, str], list[tuple[int, int, str]]] = {}

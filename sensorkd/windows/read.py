@@ -42,16 +42,15 @@ class WindowArrays:
 
     def save(self, path: str | Path) -> None:
         """Write an .npz that `python -m sensorkd.edge predict` takes."""
-        arrays = {f"input.{name}": values for name, values in self.inputs.items()}
+        arrays: dict[str, Any] = {f"input.{name}": values for name, values in self.inputs.items()}
+        arrays |= {
+            "presence": self.presence,
+            "id": self.id,
+            "t_ref": self.t_ref,
+            "recording": self.recording,
+        }
         with Path(path).open("wb") as handle:
-            np.savez(
-                handle,
-                **arrays,
-                presence=self.presence,
-                id=self.id,
-                t_ref=self.t_ref,
-                recording=self.recording,
-            )
+            np.savez(handle, **arrays)
 
 
 def read_window(

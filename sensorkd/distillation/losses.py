@@ -1,0 +1,88 @@
+"""The terms of the loss, each a function of logits and targets.
+
+Axes: R rows (windows under a view), N classes, M transforms; a joint label is y * M + j. Sources: the
+joint label and its supervision, HSAKD (Yang et al., IJCAI 2021); softened targets, PS-KD (Kim et al.,
+ICCV 2021); deep to shallow, BYOT (Zhang et al., ICCV 2019); all of them together, layer by layer, LSSKD
+(Dahri et al., arXiv:2506.07055). Teaching sides are detached here, so no caller can forget it.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+__all__ = [
+    "alignment",
+    "class_marginal",
+    "divergence",
+    "joint_supervision",
+    "label_supervision",
+    "shared_marginal",
+]
+
+
+def label_supervision(logits: Tensor, labels: Tensor, earlier: Tensor | None, alpha: float) -> Tensor:
+    """CE(p(x), (1 - alpha) onehot(y) + alpha softmax(p^-(x))), mean over labelled rows.
+
+    Args:
+        logits: (R, N). labels: (R,), -1 where unknown. earlier: (R, N) logits of the earlier self.
+
+    An unlabelled row keeps alpha times its consistency with the earlier self.
+    """
+    logp = F.log_softmax(logits, dim=1)
+    known = labels >= 0
+    hard = -logp.gather(1, labels.clamp(min=0)[:, None])[:, 0] * known
+    weight = 1.0 - alpha if earlier is not None else 1.0
+    total = weight * hard
+    if earlier is not None:
+        total = total - alpha * (F.softmax(earlier.detach(), dim=1) * logp).sum(dim=1)
+        known = torch.ones_like(known)
+    return total.sum() / known.sum().clamp(min=1)
+
+
+def joint_supervision(
+    logits: Tensor, labels: Tensor, transforms: Tensor, earlier: Tensor | None, alpha: float
+) -> Tensor:
+    """CE(q_l(t_j(x)), y_l,j), mean over rows; y_l,j softens the joint label by the earlier self.
+
+    Args:
+        logits: (R, N * M) of an auxiliary. labels: (R,), -1 where unknown. transforms: (R, M)
+            target over transforms, one-hot where they can be told apart. earlier: (R, N * M).
+
+    A row without a label is told the transform only: the cross-entropy of the marginal over classes.
+    """
+    size = transforms.shape[1]
+    logp = F.log_softmax(logits, dim=1)
+    logp = logp.reshape(len(logp), -1, size)
+    of_class = logp[torch.arange(len(logp)), labels.clamp(min=0)]
+    hard = -(transforms * of_class).sum(dim=1)
+    only_transform = -(transforms * logp.logsumexp(dim=1)).sum(dim=1)
+    total = torch.where(labels >= 0, hard, only_transform)
+    if earlier is not None:
+        soft = -(F.softmax(earlier.detach(), dim=1) * logp.flatten(1)).sum(dim=1)
+        total = (1.0 - alpha) * total + alpha * soft
+    return total.mean()
+
+
+def class_marginal(logits: Tensor, classes: int, temperature: float) -> Tensor:
+    """(R, N * M) joint logits -> (R, N) log-probabilities of the class, transforms summed out."""
+    logp = F.log_softmax(logits / temperature, dim=1)
+    return logp.reshape(len(logp), classes, -1).logsumexp(dim=2)
+
+
+def shared_marginal(logits: Tensor, classes: int, family: int, temperature: float) -> Tensor:
+    """(R, N * M) joint logits -> (R, N * family) log-probabilities over what j mod family tells apart."""
+    logp = F.log_softmax(logits / temperature, dim=1).reshape(len(logits), classes, -1)
+    parts = [logp[:, :, index::family].logsumexp(dim=2) for index in range(family)]
+    return torch.stack(parts, dim=2).flatten(1)
+
+
+def divergence(teacher: Tensor, student: Tensor, temperature: float) -> Tensor:
+    """tau^2 KL(teacher || student) of log-probabilities (R, L), mean over rows; the teacher is detached."""
+    return temperature**2 * F.kl_div(student, teacher.detach(), reduction="batchmean", log_target=True)
+
+
+def alignment(shallow: Tensor, deep: Tensor) -> Tensor:
+    """|| h_s - h_S ||^2 of projections (R, E), mean over rows; the deep one is detached."""
+    return (shallow - deep.detach()).square().sum(dim=1).mean()

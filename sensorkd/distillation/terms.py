@@ -1,0 +1,136 @@
+"""The loss of a batch, term by term, and the check that no term is a silent no-op."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sensorkd.distillation import losses
+from sensorkd.distillation.methods import Method
+from sensorkd.distillation.pretext import equivalent_transforms
+from sensorkd.errors import DeadTermError
+from sensorkd.models.layered import LayeredOutput, LayeredStudent
+
+__all__ = ["check_alive", "loss_terms"]
+
+
+def loss_terms(
+    output: LayeredOutput,
+    *,
+    method: Method,
+    labels: Tensor,
+    presence: Tensor,
+    views: Sequence[int],
+    families: Mapping[str, int],
+    earlier: LayeredOutput | None,
+    alpha: float,
+) -> dict[str, Tensor]:
+    """Every term that the method has on, unweighted.
+
+    Args:
+        output: of V * B rows, view by view; the first B are the identity view.
+        labels: (B,), -1 where unknown. presence: (B, K). views: V joint transform indices, views[0] = 0.
+        families: modality -> M_m, in the order of presence.
+        earlier: what an earlier self says of the same rows.
+    """
+    batch, count = len(labels), len(views)
+    logits = output.trunk.logits[:batch]
+    past = None if earlier is None else earlier.trunk.logits[:batch]
+    terms = {"label": losses.label_supervision(logits, labels, past, alpha)}
+    if not method.layered:
+        return terms
+    tau, classes = method.temperature, logits.shape[1]
+    row_labels = labels.repeat(count)
+    view_of_row = torch.tensor(views).repeat_interleave(batch)
+    if method.sad:
+        alike = equivalent_transforms(presence, list(families.values())).repeat(count, 1, 1)
+        fused_target = alike[torch.arange(len(alike)), view_of_row]
+        parts = [
+            losses.joint_supervision(
+                q, row_labels, fused_target, None if earlier is None else earlier.fused[s], alpha
+            )
+            for s, q in enumerate(output.fused)
+        ]
+        for name, heads in output.modality.items():
+            rows = _rows(output, name, batch * count)
+            target = F.one_hot(view_of_row[rows] % families[name], families[name]).to(logits.dtype)
+            parts += [
+                losses.joint_supervision(
+                    q, row_labels[rows], target, None if earlier is None else earlier.modality[name][s], alpha
+                )
+                for s, q in enumerate(heads)
+            ]
+        terms["sad"] = torch.stack(parts).mean()
+    if method.cross:
+        terms["cross"] = _cross(output, classes, families, tau, batch * count)
+    shallow = output.fused[:-1]
+    if method.deep:
+        deepest = torch.log_softmax(output.fused[-1] / tau, dim=1)
+        terms["deep"] = _mean(
+            [losses.divergence(deepest, torch.log_softmax(q / tau, dim=1), tau) for q in shallow], logits
+        )
+    if method.feat:
+        terms["feat"] = _mean(
+            [losses.alignment(h, output.projections[-1]) for h in output.projections[:-1]], logits
+        )
+    if method.out:
+        teacher = losses.class_marginal(output.fused[-1][:batch], classes, tau)
+        terms["out"] = losses.divergence(teacher, torch.log_softmax(logits / tau, dim=1), tau)
+    return terms
+
+
+def _rows(output: LayeredOutput, modality: str, total: int) -> Tensor:
+    rows = output.trunk.rows[modality]
+    return torch.arange(total) if rows is None else rows
+
+
+def _cross(
+    output: LayeredOutput, classes: int, families: Mapping[str, int], tau: float, total: int
+) -> Tensor:
+    """tau^2 mean_{m,s} KL(A[f,s] || A[m,s]) on the marginal that both can tell apart."""
+    parts = []
+    for name, heads in output.modality.items():
+        rows = _rows(output, name, total)
+        for fused, head in zip(output.fused, heads, strict=False):
+            teacher = losses.shared_marginal(fused[rows], classes, families[name], tau)
+            parts.append(losses.divergence(teacher, torch.log_softmax(head / tau, dim=1), tau))
+    return _mean(parts, output.trunk.logits)
+
+
+def _mean(parts: Sequence[Tensor], like: Tensor) -> Tensor:
+    """Mean of a term's parts; a term without parts is a zero that `check_alive` will find."""
+    return torch.stack(list(parts)).mean() if parts else like.new_zeros(())
+
+
+def check_alive(terms: Mapping[str, Tensor], layered: LayeredStudent) -> None:
+    """Refuse a term that is identically zero or moves no weight: it would be a silent no-op.
+
+    Raises:
+        DeadTermError: naming the term and what it needs.
+    """
+    parameters = [parameter for parameter in layered.parameters() if parameter.requires_grad]
+    for name, term in terms.items():
+        gradients: Sequence[Tensor | None] = [None]
+        if term.requires_grad:
+            gradients = torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True)
+        moved = any(gradient is not None and bool(gradient.abs().max() > 0) for gradient in gradients)
+        if not moved or float(term.detach()) == 0.0:
+            raise DeadTermError(
+                f"the loss term {name!r} is dead",
+                inside=f"method.{name}",
+                found=f"value {float(term.detach()):.3g}, "
+                + ("with a gradient" if moved else "no gradient to any weight"),
+                expected="a value and a gradient in the first step",
+                mend=DEAD_TERM_NEEDS.get(name, f"set method.{name}=0 to leave it out"),
+            )
+
+
+DEAD_TERM_NEEDS = {
+    "label": "the first batch holds no labelled window, or only one class",
+    "deep": "it needs at least two stages; otherwise set method.deep=0",
+    "feat": "it needs at least two stages; otherwise set method.feat=0",
+    "cross": "it needs a modality that is present; otherwise set method.cross=0",
+}

@@ -1,0 +1,1 @@
+"""Judges trained students: metrics, every subset of sensors, pictures."""

@@ -1,0 +1,210 @@
+"""From a configuration to windows: opens archives, plans, labels, splits and reads."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sensorkd.encoding import InputEncoding
+from sensorkd.errors import ArchiveError, SplitError
+from sensorkd.models.frontend import ChannelStats
+from sensorkd.recordings import Recording, open_recordings
+from sensorkd.runs.config import RunConfig
+from sensorkd.training.batches import ArrayDataset
+from sensorkd.windows.encode import fix_encodings
+from sensorkd.windows.labels import encode_labels, label_windows, with_label_table
+from sensorkd.windows.plan import WindowPlan, plan_windows
+from sensorkd.windows.read import WindowArrays, read_windows
+from sensorkd.windows.splits import Split, few_labels, groups_of, split_by_group
+
+__all__ = ["Planned", "channel_stats", "open_data", "plan_run", "read_side"]
+
+STATS_WINDOWS = 256
+MEMORY_LIMIT = 8 << 30
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """Windows of a run before any sample is read.
+
+    labels: (W,) class numbers, -1 where unknown. groups: W names. notes: what a user should know.
+    """
+
+    recordings: list[Recording]
+    encodings: dict[str, InputEncoding]
+    plan: WindowPlan
+    classes: tuple[str, ...]
+    labels: NDArray[np.int64]
+    groups: list[str]
+    split: Split
+    notes: list[str]
+
+    def rows(self, side: str) -> NDArray[np.int64]:
+        """Labelled windows of a side: `train`, `dev` or `test`."""
+        rows = self.split.rows(self.groups, side)
+        return rows[self.labels[rows] >= 0]
+
+
+def open_data(
+    paths: Sequence[str], layout: str | None, table: str | None
+) -> tuple[list[Recording], list[str]]:
+    """Recordings with their labels, and notes on label rows that fit none of them.
+
+    Raises:
+        ArchiveError: a file cannot be used.
+    """
+    for path in paths:
+        if not Path(path).exists():
+            unset = "it names a variable that is not set; " if "$" in path else ""
+            raise ArchiveError(
+                "no such file or folder", file=path, mend=f"{unset}override it with data=[PATH]"
+            )
+    recordings = open_recordings(paths, layout)
+    notes: list[str] = []
+    if table is not None:
+        recordings, unmatched = with_label_table(recordings, table)
+        notes += [f"label row fits no recording: {row}" for row in unmatched]
+    return recordings, notes
+
+
+def plan_run(config: RunConfig) -> Planned:
+    """Open, plan, label and split as a configuration says; samples are read later.
+
+    Raises:
+        SensorkdError: data, layout, labels or split cannot be used as asked.
+    """
+    recordings, notes = open_data(config.data, config.layout, config.labels)
+    split = _split(recordings, config)
+    by = config.split.by
+    learned = [recording for recording in recordings if _group(recording, by) in split.train]
+    encodings = fix_encodings(learned, config.requests)
+    plan = plan_windows(
+        recordings,
+        encodings,
+        hop=config.hop,
+        required=[name for name, request in config.requests.items() if request.required],
+    )
+    notes += [f"no window from {name}: {why}" for name, why in plan.skipped]
+    names = label_windows(recordings, plan, config.target, encodings=encodings, rule=config.label_rule)
+    groups = groups_of(recordings, plan, by)
+    train_rows = split.rows(groups, "train")
+    classes = tuple(sorted({name for row in train_rows if (name := names[row]) is not None}))
+    if len(classes) < 2:
+        raise SplitError(
+            "training needs at least two classes",
+            found=f"{list(classes)} in training groups {list(split.train)}",
+            mend="correct `target` or `split`",
+        )
+    labels = encode_labels(names, classes)
+    if config.labels_per_class is not None:
+        labels = _keep_few(labels, groups, train_rows, config)
+    return Planned(recordings, encodings, plan, classes, labels, groups, split, notes)
+
+
+def _group(recording: Recording, by: str) -> str:
+    return recording.id if by == "recording" else recording.identity.get(by, "")
+
+
+def _split(recordings: Sequence[Recording], config: RunConfig) -> Split:
+    by = config.split.by
+    one_each = WindowPlan(
+        (), np.arange(len(recordings)), np.zeros(len(recordings), np.int64), np.zeros((0, 0), np.float32),
+        np.zeros(0, np.uint64),
+    )
+    return split_by_group(groups_of(recordings, one_each, by), dev=config.split.dev, test=config.split.test)
+
+
+def _keep_few(
+    labels: NDArray[np.int64], groups: Sequence[str], train_rows: NDArray[np.int64], config: RunConfig
+) -> NDArray[np.int64]:
+    """Forget all training labels but k a class; dev and test keep theirs."""
+    assert config.labels_per_class is not None
+    few = few_labels(
+        labels[train_rows],
+        [groups[row] for row in train_rows],
+        per_class=config.labels_per_class,
+        seed=config.seed,
+    )
+    kept = labels.copy()
+    kept[train_rows] = -1
+    kept[train_rows[few]] = labels[train_rows[few]]
+    return kept
+
+
+def read_side(planned: Planned, rows: NDArray[np.int64], progress: Progress | None = None) -> ArrayDataset:
+    """Read some windows into memory.
+
+    Raises:
+        ArchiveError: they would not fit.
+    """
+    size = sum(np.zeros(1, e.dtype).nbytes * int(np.prod(e.shape)) for e in planned.encodings.values())
+    if size * len(rows) > MEMORY_LIMIT:
+        raise ArchiveError(
+            "the windows do not fit into memory",
+            found=f"{len(rows):,} windows of {size:,} bytes: {size * len(rows) / 2**30:.1f} GiB",
+            expected=f"at most {MEMORY_LIMIT / 2**30:.0f} GiB",
+            mend="lengthen windows.hop, shorten spans, or name less data",
+        )
+    arrays = read_windows(planned.recordings, planned.plan.select(rows), planned.encodings, progress=progress)
+    return as_dataset(arrays, planned.labels[rows])
+
+
+def as_dataset(arrays: WindowArrays, labels: NDArray[np.int64]) -> ArrayDataset:
+    """Windows in memory as a dataset that yields the batch dict."""
+    return ArrayDataset(arrays.inputs, arrays.presence, labels, window_id=arrays.id, t_ref=arrays.t_ref)
+
+
+def channel_stats(planned: Planned, seed: int) -> dict[str, ChannelStats]:
+    """Mean of each channel and one deviation an input, in physical units, from training windows.
+
+    One deviation serves all channels, so that axes of a sensor keep their proportions. A drawn sample of
+    256 windows, labelled or not, is enough.
+
+    Raises:
+        ArchiveError: an input is absent from all of them.
+    """
+    rows = planned.split.rows(planned.groups, "train")
+    if len(rows) > STATS_WINDOWS:
+        rows = np.sort(np.random.default_rng(seed).choice(rows, STATS_WINDOWS, replace=False))
+    arrays = read_windows(planned.recordings, planned.plan.select(rows), planned.encodings)
+    stats = {}
+    for index, (name, encoding) in enumerate(planned.encodings.items()):
+        values = arrays.inputs[name][arrays.presence[:, index] > 0]
+        if not len(values):
+            raise ArchiveError(
+                f"input {name!r} is absent from every training window that was looked at",
+                found=f"presence 0 in {len(rows)} windows",
+                mend="leave it out of `inputs`, or check its unit and valid range with `sensorkd inspect`",
+            )
+        stats[name] = _stats(values, encoding)
+    return stats
+
+
+def _stats(values: NDArray[np.generic], encoding: InputEncoding) -> ChannelStats:
+    flat = values.reshape(-1, encoding.sample_shape[-1])
+    flat = flat[:: max(1, len(flat) // 1_000_000)]
+    physical = flat.astype(np.float64) * encoding.scale + encoding.offset
+    low, high = encoding.valid_range
+    physical[~((physical >= low) & (physical <= high))] = np.nan
+    mean = np.nan_to_num(np.nanmean(physical, axis=0))
+    deviation = float(np.sqrt(np.nanmean((physical - mean) ** 2)))
+    # A constant channel must not blow up; its unit's last bit is as small as a deviation can be.
+    floor = max(abs(encoding.scale), 1e-6)
+    return ChannelStats(tuple(mean.tolist()), (max(deviation, floor),) * len(mean))
+
+
+def relabelled(planned: Planned, labels: NDArray[np.int64]) -> Planned:
+    """The same windows with other labels."""
+    return dataclasses.replace(planned, labels=labels)
+
+
+def classes_seen(labels: NDArray[np.int64], classes: Sequence[str]) -> Mapping[str, int]:
+    """Windows a class."""
+    return {name: int((labels == index).sum()) for index, name in enumerate(classes)}

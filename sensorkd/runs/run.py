@@ -1,0 +1,123 @@
+"""A run folder: the resolved configuration, what the model expects, and its weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sensorkd._version import __version__
+from sensorkd.encoding import InputEncoding
+from sensorkd.errors import RunError
+from sensorkd.models.frontend import ChannelStats
+from sensorkd.models.size import size_named
+from sensorkd.models.student import Student
+from sensorkd.runs.build import adapters_for, build_student
+from sensorkd.runs.config import RunConfig, parse_config
+from sensorkd.training.checkpoint import load_tensors
+
+__all__ = ["Run"]
+
+CONFIG, ABOUT, LOG = "config.yaml", "run.json", "metrics.jsonl"
+WEIGHTS = {"averaged": "averaged.safetensors", "last": "final.safetensors", "best": "best.safetensors"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """folder: holds `config.yaml`, `run.json`, `metrics.jsonl` and weights.
+
+    groups: the groups that were trained on, chosen by (`dev`) and held out (`test`).
+    """
+
+    folder: Path
+    config: RunConfig
+    encodings: Mapping[str, InputEncoding]
+    stats: Mapping[str, ChannelStats]
+    classes: tuple[str, ...]
+    groups: Mapping[str, tuple[str, ...]]
+
+    def save(self) -> None:
+        """Write configuration and description; weights are written by training."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        tree = self.config.model_dump(mode="json")
+        (self.folder / CONFIG).write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
+        about = {
+            "sensorkd": __version__,
+            "classes": list(self.classes),
+            "groups": {side: list(names) for side, names in self.groups.items()},
+            "inputs": {name: encoding.to_json() for name, encoding in self.encodings.items()},
+            "stats": {name: dataclasses.asdict(stats) for name, stats in self.stats.items()},
+        }
+        (self.folder / ABOUT).write_text(json.dumps(about, indent=1), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Run:
+        """Open a run folder.
+
+        Raises:
+            RunError: it is none, or damaged.
+        """
+        folder = Path(folder)
+        try:
+            tree = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
+            about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise RunError(
+                "not a run folder",
+                file=folder,
+                found=", ".join(sorted(item.name for item in folder.glob("*"))) or "nothing",
+                expected=f"{CONFIG} and {ABOUT}, as `sensorkd train` writes them",
+            ) from error
+        except (ValueError, yaml.YAMLError) as error:
+            raise RunError("the run folder is damaged", file=folder, found=error) from error
+        try:
+            return cls._from_trees(folder, tree, about)
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunError("the run folder is damaged", file=folder / ABOUT, found=repr(error)) from error
+
+    @classmethod
+    def _from_trees(cls, folder: Path, tree: Any, about: Mapping[str, Any]) -> Run:
+        return cls(
+            folder=folder,
+            config=parse_config(tree, source=folder / CONFIG),
+            encodings={name: InputEncoding.from_json(item) for name, item in about["inputs"].items()},
+            stats={
+                name: ChannelStats(tuple(item["mean"]), tuple(item["std"]))
+                for name, item in about["stats"].items()
+            },
+            classes=tuple(about["classes"]),
+            groups={side: tuple(names) for side, names in about["groups"].items()},
+        )
+
+    def fresh_student(self) -> Student:
+        """The student as it was before training."""
+        config = self.config
+        options = {name: dict(item.options) for name, item in config.inputs.items()}
+        return build_student(
+            self.encodings,
+            self.stats,
+            adapters_for(self.encodings, options),
+            classes=self.classes,
+            size=size_named(config.model.size),
+            seed=config.seed,
+        )
+
+    def student(self) -> Student:
+        """The trained student, ready to judge.
+
+        Raises:
+            RunError: training was not finished, or the weights are damaged.
+        """
+        path = self.folder / WEIGHTS[self.config.training.weights]
+        if not path.exists() and (self.folder / "last.safetensors").exists():
+            raise RunError(
+                "this run was not finished", file=self.folder, mend="sensorkd train CONFIG --resume"
+            )
+        student = self.fresh_student()
+        student.load_state_dict(load_tensors(path)[0])
+        return student.eval()

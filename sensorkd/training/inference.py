@@ -1,0 +1,70 @@
+"""Runs a student over a dataset, and mends its batch statistics after training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from sensorkd.models.student import Student
+from sensorkd.training.batches import Batch, WindowSource, collate
+
+__all__ = ["predict_logits", "recompute_norms"]
+
+
+@torch.inference_mode()
+def predict_logits(
+    student: Student, windows: WindowSource, *, only: Sequence[str] | None = None, batch_size: int = 64
+) -> NDArray[np.float32]:
+    """Logits (W, N) of every window; `only` hides all modalities but the named ones.
+
+    A window that has none of them is judged from nothing, which is what a device would do.
+    """
+    student.eval()
+    keep = torch.tensor([only is None or name in only for name in student.modalities], dtype=torch.float32)
+    logits: list[Tensor] = []
+    for batch in DataLoader(windows, batch_size=batch_size, collate_fn=collate):  # type: ignore[arg-type]
+        inputs = {name: batch[name] for name in student.modalities}
+        logits.append(student(inputs, batch["presence"] * keep)[0])
+    return torch.cat(logits).numpy()
+
+
+@torch.no_grad()
+def recompute_norms(
+    student: Student, windows: WindowSource, *, batch_size: int = 64, batches: int = 32
+) -> None:
+    """Batch-norm statistics anew, from identity views of training windows as they were logged.
+
+    In training the statistics mix views, augmentations and the weights of many steps; what ships
+    sees none of that. Absent modalities are skipped, as in training.
+    """
+    norms = [module for module in student.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    if not norms:
+        return
+    momenta = [norm.momentum for norm in norms]
+    student.eval()
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain mean over the batches
+        norm.train()
+    generator = torch.Generator().manual_seed(0)
+    loader: DataLoader[Batch] = DataLoader(
+        windows,  # type: ignore[arg-type]
+        batch_size=min(batch_size, len(windows)),
+        shuffle=True,
+        drop_last=True,
+        generator=generator,
+        collate_fn=collate,
+    )
+    for count, batch in enumerate(loader):
+        if count == batches:
+            break
+        inputs = {name: batch[name] for name in student.modalities}
+        student.observe(student.prepare(inputs), batch["presence"])
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    student.eval()
