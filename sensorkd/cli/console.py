@@ -1,0 +1,63 @@
+"""What verbs say and how: text for people, one JSON object for programs, progress on a terminal only."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+__all__ = ["AsJson", "console", "emit", "note", "reading_bar", "training_bar"]
+
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else.")]
+
+# Notes and bars go to standard error, so that results can be piped.
+console = Console(stderr=True, soft_wrap=True, highlight=False)
+
+
+def emit(result: Mapping[str, Any], text: str, *, as_json: bool) -> None:
+    """The result of a verb: an object for programs, or text for people."""
+    print(json.dumps(result) if as_json else text)
+
+
+def note(text: str) -> None:
+    """Something a user should know that is not the result."""
+    console.print(text, markup=False)
+
+
+def _bar(*columns: Any) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+        TimeRemainingColumn(),
+        *columns,
+        console=console,
+        disable=not sys.stderr.isatty(),
+    )
+
+
+@contextmanager
+def reading_bar() -> Iterator[Callable[[int, int], None]]:
+    """A bar for `progress(done, total)`."""
+    with _bar() as bar:
+        task = bar.add_task("reading windows", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def training_bar(name: str) -> Iterator[Callable[[int, int, Mapping[str, float]], None]]:
+    """A bar for `on_step(step, steps, terms)`, with the loss and its terms."""
+    with _bar(TextColumn("{task.fields[terms]}")) as bar:
+        task = bar.add_task(name, total=None, terms="")
+
+        def update(step: int, steps: int, terms: Mapping[str, float]) -> None:
+            told = " ".join(f"{key} {value:.3f}" for key, value in terms.items())
+            bar.update(task, completed=step, total=steps, terms=told)
+
+        yield update

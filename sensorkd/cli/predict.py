@@ -1,0 +1,42 @@
+"""`sensorkd predict BUNDLE PATH...`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sensorkd.cli.console import AsJson, emit, note
+
+__all__ = ["run"]
+
+
+def run(
+    bundle: Annotated[Path, typer.Argument(help="Folder of a bundle.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Archives or folders.")],
+    layout: Annotated[
+        Path | None, typer.Option(help="Layout, for archives that are not recording-1.0.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="A .csv, .parquet or .jsonl file; default: CSV.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Judge archives with a bundle: one row a window; what was missing is said.
+
+    Example: sensorkd predict bundle plant/m05.h5 --out verdicts.csv
+    """
+    from sensorkd.edge import EdgeBundle
+    from sensorkd.evaluation.predict import predict_archives, write_table
+
+    table, notes = predict_archives(EdgeBundle.open(bundle), paths, layout)
+    for line in notes:
+        note(line)
+    if out is not None:
+        write_table(table, out)
+        counts = table["verdict"].value_counts().to_dict()
+        text = f"wrote {out}: {len(table)} windows; " + ", ".join(f"{k} {v}" for k, v in counts.items())
+        emit({"file": str(out), "windows": len(table), "verdicts": counts}, text, as_json=as_json)
+        return
+    rows = json.loads(table.to_json(orient="records"))
+    emit({"windows": len(table), "predictions": rows}, table.to_csv(index=False).rstrip(), as_json=as_json)

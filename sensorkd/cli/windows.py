@@ -1,0 +1,35 @@
+"""`sensorkd windows PATH... --like RUN --out FILE`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sensorkd.cli.console import AsJson, emit, note
+
+__all__ = ["run"]
+
+
+def run(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Archives or folders.")],
+    like: Annotated[Path, typer.Option(metavar="RUN", help="The run whose windows are wanted.")],
+    out: Annotated[Path, typer.Option(help="The .npz to write.")],
+    as_json: AsJson = False,
+) -> None:
+    """Write windows as a device would see them: native samples and presence.
+
+    Example: sensorkd windows plant/m05.h5 --like runs/plant --out windows.npz
+    """
+    from sensorkd.evaluation.evaluate import windows_for
+    from sensorkd.runs.run import Run
+
+    windows = windows_for(Run.load(like), [str(path) for path in paths])
+    for line in windows.notes:
+        note(line)
+    windows.arrays.save(out)
+    shapes = {name: list(values.shape) for name, values in windows.arrays.inputs.items()}
+    count = len(windows.arrays)
+    text = f"wrote {out}: {count} windows, " + ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+    emit({"file": str(out), "windows": count, "inputs": shapes}, text, as_json=as_json)

@@ -1,0 +1,98 @@
+"""`python -m sensorkd.edge verify|predict`: the device's own entry, with argparse only."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import dataclasses
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sensorkd.edge.bundle import EdgeBundle
+from sensorkd.edge.predictor import EdgePredictor
+from sensorkd.errors import BundleError, SensorkdError
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a verb; returns the exit code: 0 done, 1 the gate was not met, 2 unusable input."""
+    parser = argparse.ArgumentParser(prog="python -m sensorkd.edge", description=__doc__)
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    verify = verbs.add_parser("verify", help="repeat the golden batch on this device")
+    verify.add_argument("bundle", type=Path)
+    verify.add_argument("--json", action="store_true", help="one JSON object and nothing else")
+    predict = verbs.add_parser("predict", help="judge windows that `sensorkd windows` wrote")
+    predict.add_argument("bundle", type=Path)
+    predict.add_argument("windows", type=Path, help=".npz with input.<name> and, if known, presence")
+    predict.add_argument("--out", type=Path, help=".csv or .jsonl; default: CSV on standard output")
+    options = parser.parse_args(arguments)
+    try:
+        if options.verb == "verify":
+            _verify(options.bundle, as_json=options.json)
+        else:
+            _predict(options.bundle, options.windows, options.out)
+    except SensorkdError as error:
+        if options.debug:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def _verify(folder: Path, *, as_json: bool) -> None:
+    result = EdgePredictor(EdgeBundle.open(folder)).verify()
+    print(json.dumps(dataclasses.asdict(result)) if as_json else result.told())
+
+
+def _predict(folder: Path, windows: Path, out: Path | None) -> None:
+    predictor = EdgePredictor(EdgeBundle.open(folder))
+    arrays = load_windows(windows)
+    inputs = {name[len("input.") :]: values for name, values in arrays.items() if name.startswith("input.")}
+    rows = predictor.predict(inputs, arrays.get("presence")).rows()
+    for name in ("t_ref", "recording"):
+        if name in arrays:
+            rows = [{name: value, **row} for row, value in zip(rows, arrays[name].tolist(), strict=True)]
+    if out is None:
+        _write_csv(rows, sys.stdout)
+        return
+    with out.open("w", newline="", encoding="utf-8") as handle:
+        if out.suffix == ".jsonl":
+            handle.writelines(json.dumps(row) + "\n" for row in rows)
+        else:
+            _write_csv(rows, handle)
+
+
+def _write_csv(rows: Sequence[dict[str, Any]], handle: Any) -> None:
+    if rows:
+        writer = csv.DictWriter(handle, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def load_windows(path: Path) -> dict[str, Any]:
+    """Arrays of an .npz, never a pickle.
+
+    Raises:
+        BundleError: it is none, or holds no input.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            loaded = {name: arrays[name] for name in arrays.files}
+    except (OSError, ValueError, AttributeError, EOFError) as error:
+        raise BundleError(
+            "not an .npz of windows", file=path, found=error, mend="write it with `sensorkd windows`"
+        ) from error
+    if not any(name.startswith("input.") for name in loaded):
+        raise BundleError("no windows in this file", file=path, found=sorted(loaded), expected="input.<name>")
+    return loaded
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,155 @@
+"""A bundle: the folder that ships. `bundle.json` says what the model expects; hashes say it is unchanged."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sensorkd.encoding import InputEncoding
+from sensorkd.errors import BundleError
+
+__all__ = ["BundleDescription", "EdgeBundle", "sha256_of"]
+
+SCHEMA = "bundle-1.0"
+DESCRIPTION, MODEL, GOLDEN, CARD = "bundle.json", "model.onnx", "golden.npz", "README.md"
+# What this version can do for bundles that ask for it in `requires`.
+CAPABILITIES: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class BundleDescription:
+    """`bundle.json`.
+
+    target: what is predicted; classes: its values, in the order of the logits. inputs: in the order of
+    the columns of presence. hop: seconds between windows, None where a window is a whole recording.
+    embedding: its size. tolerance: largest difference between the logits of golden.npz and the
+    device's. macs, parameters: of one window. files: name -> SHA-256. requires: what a runtime must be
+    able to do; one that cannot refuses the bundle. extra: for the user.
+    """
+
+    sensorkd: str
+    target: str
+    classes: tuple[str, ...]
+    inputs: Mapping[str, InputEncoding]
+    hop: float | None
+    embedding: int
+    tolerance: float
+    parameters: int
+    macs: int
+    files: Mapping[str, str]
+    requires: tuple[str, ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    schema: Literal["bundle-1.0"] = "bundle-1.0"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        tree = dataclasses.asdict(self)
+        tree["inputs"] = {name: encoding.to_json() for name, encoding in self.inputs.items()}
+        return tree
+
+    @classmethod
+    def from_json(cls, tree: Mapping[str, Any]) -> BundleDescription:
+        """The inverse of `to_json`.
+
+        Raises:
+            KeyError, TypeError, ValueError: a field is missing, unknown or out of range.
+        """
+        fields = dict(tree)
+        if fields.get("schema") != SCHEMA:
+            raise ValueError(f"schema {fields.get('schema')!r}, expected {SCHEMA!r}")
+        fields["inputs"] = {name: InputEncoding.from_json(item) for name, item in fields["inputs"].items()}
+        for name in ("classes", "requires"):
+            fields[name] = tuple(fields[name])
+        return cls(**fields)
+
+
+@dataclass(frozen=True)
+class EdgeBundle:
+    """An opened bundle whose files are those that were written.
+
+    Example: `EdgeBundle.open("bundle").description.classes`
+    """
+
+    folder: Path
+    description: BundleDescription
+
+    @classmethod
+    def open(cls, folder: str | Path) -> EdgeBundle:
+        """Read `bundle.json` and check every file against its hash.
+
+        Raises:
+            BundleError: a file is missing, changed, or asks for more than this version can do.
+        """
+        folder = Path(folder)
+        path = folder / DESCRIPTION
+        try:
+            description = BundleDescription.from_json(json.loads(path.read_text(encoding="utf-8")))
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise BundleError(
+                "not a bundle",
+                file=folder,
+                expected=f"a folder with {DESCRIPTION}, as `sensorkd export` writes it",
+            ) from error
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise BundleError("the description cannot be read", file=path, found=repr(error)) from error
+        missing = sorted(set(description.requires) - CAPABILITIES)
+        if missing:
+            raise BundleError(
+                "this bundle asks for more than this version can do",
+                file=path,
+                found=missing,
+                mend="install a newer sensorkd on the device",
+            )
+        if MODEL not in description.files or GOLDEN not in description.files:
+            raise BundleError(
+                "the description does not vouch for the model",
+                file=path,
+                found=sorted(description.files),
+                expected=[MODEL, GOLDEN],
+            )
+        for name, digest in description.files.items():
+            _check_file(folder, name, digest)
+        return cls(folder, description)
+
+    @property
+    def model(self) -> bytes:
+        """The ONNX model."""
+        return (self.folder / MODEL).read_bytes()
+
+    def golden(self) -> dict[str, NDArray[Any]]:
+        """`input.<name>`, presence, logits, embedding of the batch that the exported model must repeat."""
+        with np.load(self.folder / GOLDEN, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+
+
+def _check_file(folder: Path, name: str, digest: str) -> None:
+    path = folder / name
+    if Path(name).name != name or path.is_symlink():
+        raise BundleError(
+            "a file of a bundle must lie in its folder", file=folder / DESCRIPTION, inside="files", found=name
+        )
+    if not path.is_file():
+        raise BundleError("a file of the bundle is missing", file=path, mend="copy the whole folder again")
+    found = sha256_of(path)
+    if found != digest:
+        raise BundleError(
+            "the file is not the one that was exported",
+            file=path,
+            found=f"SHA-256 {found[:16]}...",
+            expected=f"{digest[:16]}...",
+            mend="copy the bundle again, or export it again",
+        )
+
+
+def sha256_of(path: Path) -> str:
+    """Hex digest of a file."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

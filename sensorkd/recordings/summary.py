@@ -1,0 +1,135 @@
+"""What an archive holds, told without reading a sample."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sensorkd import timeline
+from sensorkd.recordings.recording import Recording
+from sensorkd.recordings.stream import Stream, open_guarded
+
+__all__ = ["RecordingSummary", "StreamSummary", "describe", "summarise"]
+
+
+@dataclass(frozen=True)
+class StreamSummary:
+    """One stream. start, seconds: on the recording's clock. chunks: None for contiguous storage."""
+
+    name: str
+    modality: str
+    unit: str
+    dtype: str
+    sample_shape: tuple[int, ...]
+    samples: int
+    rate: float
+    start: float
+    seconds: float
+    segments: int
+    longest_gap: float
+    chunks: tuple[int, ...] | None
+    compression: str | None
+
+
+@dataclass(frozen=True)
+class RecordingSummary:
+    """One recording. labels: target -> seconds a class."""
+
+    id: str
+    clock: str
+    identity: dict[str, str]
+    streams: tuple[StreamSummary, ...]
+    labels: dict[str, dict[str, float]]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return dataclasses.asdict(self)
+
+    def lines(self) -> list[str]:
+        """For people."""
+        identity = ", ".join(f"{key}={value}" for key, value in self.identity.items())
+        text = [f"{self.id}  ({self.clock} clock; {identity})"]
+        for stream in self.streams:
+            shape = "x".join(map(str, stream.sample_shape))
+            gaps = f", {stream.segments} segments, longest gap {stream.longest_gap:.3g} s"
+            storage = f"chunks {'x'.join(map(str, stream.chunks))}" if stream.chunks else "contiguous"
+            text.append(
+                f"  {stream.name}: {stream.modality} [{stream.unit}] {stream.dtype} {shape}, "
+                f"{stream.rate:.6g} Hz, {stream.seconds:.3f} s from {stream.start:.3f}"
+                f"{gaps if stream.segments > 1 else ''}; {storage}"
+                f"{' ' + stream.compression if stream.compression else ''}"
+            )
+        for target, classes in self.labels.items():
+            told = ", ".join(f"{name} {seconds:.3g} s" for name, seconds in classes.items())
+            text.append(f"  label {target}: {told}")
+        return text
+
+
+def describe(recording: Recording) -> RecordingSummary:
+    """Summarise one recording from its metadata."""
+    labels: dict[str, dict[str, float]] = {}
+    for target, track in recording.tracks.items():
+        seconds: Counter[str] = Counter()
+        for label, length in zip(track.label, (track.t1 - track.t0) / timeline.SECOND, strict=True):
+            seconds[label] += float(length)
+        labels[target] = dict(seconds)
+    return RecordingSummary(
+        id=recording.id,
+        clock=recording.clock,
+        identity=dict(recording.identity),
+        streams=tuple(_describe_stream(stream) for stream in recording.streams.values()),
+        labels=labels,
+    )
+
+
+def _describe_stream(stream: Stream) -> StreamSummary:
+    dataset = open_guarded(stream.source.path, os.getpid()).dataset(stream.source.dataset)
+    gaps = stream.segments.t0[1:] - stream.segments.ends[:-1]
+    return StreamSummary(
+        name=stream.name,
+        modality=stream.modality,
+        unit=stream.unit,
+        dtype=stream.dtype.name,
+        sample_shape=stream.sample_shape,
+        samples=int(stream.segments.count.sum()),
+        rate=stream.rate,
+        start=stream.start / timeline.SECOND,
+        seconds=(stream.end - stream.start) / timeline.SECOND,
+        segments=len(stream.segments),
+        longest_gap=float(gaps.max() / timeline.SECOND) if len(gaps) else 0.0,
+        chunks=dataset.chunks,
+        compression=dataset.compression,
+    )
+
+
+def summarise(described: Sequence[RecordingSummary]) -> list[str]:
+    """All recordings together: how many have each stream, the range of its rates, and the classes."""
+    text = [f"{len(described)} recordings"]
+    for key in sorted({key for item in described for key in item.identity}):
+        values = {item.identity[key] for item in described if key in item.identity}
+        text.append(
+            f"  {key}: {len(values)} ({', '.join(sorted(values)[:8])}{' ...' if len(values) > 8 else ''})"
+        )
+    names = sorted({stream.name for item in described for stream in item.streams})
+    for name in names:
+        streams = [stream for item in described for stream in item.streams if stream.name == name]
+        rates = np.array([stream.rate for stream in streams])
+        spread = (
+            f"{rates.min():.6g}"
+            if np.ptp(rates) < 1e-9
+            else (f"{rates.min():.4g} to {rates.max():.4g}, median {np.median(rates):.4g}")
+        )
+        hours = sum(stream.seconds for stream in streams) / 3600
+        text.append(f"  {name}: in {len(streams)} of {len(described)}, {spread} Hz, {hours:.3g} h")
+    for target in sorted({target for item in described for target in item.labels}):
+        counts = Counter(name for item in described for name in item.labels.get(target, ()))
+        told = ", ".join(f"{name} {count}" for name, count in counts.most_common(12))
+        more = f" ... {len(counts)} classes" if len(counts) > 12 else ""
+        text.append(f"  label {target} (recordings): {told}{more}")
+    return text

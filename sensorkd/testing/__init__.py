@@ -1,0 +1,1 @@
+"""For tests and demonstrations: a simulated plant, and the conformance suite of adapters."""
