@@ -23,22 +23,22 @@ __all__ = [
 
 
 def label_supervision(logits: Tensor, labels: Tensor, earlier: Tensor | None, alpha: float) -> Tensor:
-    """CE(p(x), (1 - alpha) onehot(y) + alpha softmax(p^-(x))), mean over labelled rows.
+    """CE(p(x), (1 - alpha) onehot(y) + alpha softmax(p^-(x))), mean over rows.
 
     Args:
         logits: (R, N). labels: (R,), -1 where unknown. earlier: (R, N) logits of the earlier self.
 
-    An unlabelled row keeps alpha times its consistency with the earlier self.
+    The part of the labels is a mean over the labelled rows, that of the earlier self over all rows, so
+    that unlabelled windows do not dilute the few labels there are.
     """
     logp = F.log_softmax(logits, dim=1)
     known = labels >= 0
     hard = -logp.gather(1, labels.clamp(min=0)[:, None])[:, 0] * known
-    weight = 1.0 - alpha if earlier is not None else 1.0
-    total = weight * hard
-    if earlier is not None:
-        total = total - alpha * (F.softmax(earlier.detach(), dim=1) * logp).sum(dim=1)
-        known = torch.ones_like(known)
-    return total.sum() / known.sum().clamp(min=1)
+    hard = hard.sum() / known.sum().clamp(min=1)
+    if earlier is None:
+        return hard
+    soft = -(F.softmax(earlier.detach(), dim=1) * logp).sum(dim=1).mean()
+    return (1.0 - alpha) * hard + alpha * soft
 
 
 def joint_supervision(

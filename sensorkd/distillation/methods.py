@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -12,6 +13,7 @@ from sensorkd.errors import ConfigError, nearest
 __all__ = ["METHODS", "Method", "method_named"]
 
 EarlierSelfName = Literal["none", "snapshot", "ema"]
+AUXILIARY_TERMS = ("sad", "cross", "deep", "feat", "out")
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,14 @@ class Method:
     warmup: float = 0.3
 
     def __post_init__(self) -> None:
-        weights = [self.sad, self.cross, self.deep, self.feat, self.out]
-        if min(weights) < 0:
-            raise ConfigError("a loss weight is negative", inside="method", found=self)
+        weights = {name: float(getattr(self, name)) for name in AUXILIARY_TERMS}
+        if not all(0 <= weight < math.inf for weight in weights.values()):
+            raise ConfigError(
+                "a loss weight is negative or not finite",
+                inside="method",
+                found=weights,
+                expected="0, which switches a term off, or more",
+            )
         if (self.alpha > 0) != (self.earlier != "none"):
             raise ConfigError(
                 "softened targets need both an earlier self and an alpha above 0",
@@ -67,12 +74,11 @@ class Method:
     @property
     def layered(self) -> bool:
         """Whether the auxiliaries take part."""
-        return any((self.sad, self.cross, self.deep, self.feat, self.out))
+        return any(getattr(self, name) > 0 for name in AUXILIARY_TERMS)
 
     def weights(self) -> dict[str, float]:
         """Term -> weight of the terms that are on."""
-        names = ("sad", "cross", "deep", "feat", "out")
-        on = {name: float(getattr(self, name)) for name in names if getattr(self, name) > 0}
+        on = {name: float(getattr(self, name)) for name in AUXILIARY_TERMS if getattr(self, name) > 0}
         return {"label": 1.0, **on}
 
     def alpha_at(self, step: int, steps: int) -> float:

@@ -42,7 +42,8 @@ class _Kept:
         # views and lag behind.
         self.network.train()
         for module in self.network.modules():
-            if isinstance(module, torch.nn.Dropout):
+            # Of any kind: an adapter's encoder may hold one that drops channels.
+            if isinstance(module, torch.nn.modules.dropout._DropoutNd):
                 module.eval()
 
     @torch.no_grad()

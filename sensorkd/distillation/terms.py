@@ -32,68 +32,77 @@ def loss_terms(
 
     Args:
         output: of V * B rows, view by view; the first B are the identity view.
-        labels: (B,), -1 where unknown. presence: (B, K). views: V joint transform indices, views[0] = 0.
+        labels: (B,), -1 where unknown.
+        presence: (V * B, K), what the fusion saw of each row.
+        views: V joint transform indices, views[0] = 0.
         families: modality -> M_m, in the order of presence.
         earlier: what an earlier self says of the same rows.
     """
-    batch, count = len(labels), len(views)
+    batch, tau = len(labels), method.temperature
     logits = output.trunk.logits[:batch]
     past = None if earlier is None else earlier.trunk.logits[:batch]
     terms = {"label": losses.label_supervision(logits, labels, past, alpha)}
-    if not method.layered:
-        return terms
-    tau, classes = method.temperature, logits.shape[1]
-    row_labels = labels.repeat(count)
-    view_of_row = torch.tensor(views).repeat_interleave(batch)
     if method.sad:
-        alike = equivalent_transforms(presence, list(families.values())).repeat(count, 1, 1)
-        fused_target = alike[torch.arange(len(alike)), view_of_row]
-        parts = [
-            losses.joint_supervision(
-                q, row_labels, fused_target, None if earlier is None else earlier.fused[s], alpha
-            )
-            for s, q in enumerate(output.fused)
-        ]
-        for name, heads in output.modality.items():
-            rows = _rows(output, name, batch * count)
-            target = F.one_hot(view_of_row[rows] % families[name], families[name]).to(logits.dtype)
-            parts += [
-                losses.joint_supervision(
-                    q, row_labels[rows], target, None if earlier is None else earlier.modality[name][s], alpha
-                )
-                for s, q in enumerate(heads)
-            ]
-        terms["sad"] = torch.stack(parts).mean()
+        terms["sad"] = _sad(output, labels, presence, views, families, earlier, alpha)
     if method.cross:
-        terms["cross"] = _cross(output, classes, families, tau, batch * count)
-    shallow = output.fused[:-1]
+        terms["cross"] = _cross(output, logits.shape[1], families, tau)
     if method.deep:
         deepest = torch.log_softmax(output.fused[-1] / tau, dim=1)
-        terms["deep"] = _mean(
-            [losses.divergence(deepest, torch.log_softmax(q / tau, dim=1), tau) for q in shallow], logits
-        )
+        parts = [
+            losses.divergence(deepest, torch.log_softmax(q / tau, dim=1), tau) for q in output.fused[:-1]
+        ]
+        terms["deep"] = _mean(parts, logits)
     if method.feat:
-        terms["feat"] = _mean(
-            [losses.alignment(h, output.projections[-1]) for h in output.projections[:-1]], logits
-        )
+        parts = [losses.alignment(h, output.projections[-1]) for h in output.projections[:-1]]
+        terms["feat"] = _mean(parts, logits)
     if method.out:
-        teacher = losses.class_marginal(output.fused[-1][:batch], classes, tau)
+        teacher = losses.class_marginal(output.fused[-1][:batch], logits.shape[1], tau)
         terms["out"] = losses.divergence(teacher, torch.log_softmax(logits / tau, dim=1), tau)
     return terms
 
 
-def _rows(output: LayeredOutput, modality: str, total: int) -> Tensor:
-    rows = output.trunk.rows[modality]
-    return torch.arange(total) if rows is None else rows
-
-
-def _cross(
-    output: LayeredOutput, classes: int, families: Mapping[str, int], tau: float, total: int
+def _sad(
+    output: LayeredOutput,
+    labels: Tensor,
+    presence: Tensor,
+    views: Sequence[int],
+    families: Mapping[str, int],
+    earlier: LayeredOutput | None,
+    alpha: float,
 ) -> Tensor:
+    """mean_l mean_j CE(q_l(t_j(x)), y_l,j) over every auxiliary l."""
+    row_labels = labels.repeat(len(views))
+    view_of_row = torch.tensor(views).repeat_interleave(len(labels))
+    alike = equivalent_transforms(presence, list(families.values()))
+    target = alike[torch.arange(len(alike)), view_of_row]
+    past = [None] * len(output.fused) if earlier is None else earlier.fused
+    parts = [
+        losses.joint_supervision(q, row_labels, target, before, alpha)
+        for q, before in zip(output.fused, past, strict=True)
+    ]
+    for name, heads in output.modality.items():
+        rows = _rows(output, name)
+        target = F.one_hot(view_of_row[rows] % families[name], families[name]).to(alike.dtype)
+        past = [None] * len(heads) if earlier is None else earlier.modality[name]
+        parts += [
+            losses.joint_supervision(q, row_labels[rows], target, before, alpha)
+            for q, before in zip(heads, past, strict=True)
+        ]
+    return torch.stack(parts).mean()
+
+
+def _rows(output: LayeredOutput, modality: str) -> Tensor:
+    """Which of the V * B rows a modality's auxiliaries saw."""
+    rows = output.trunk.rows[modality]
+    return torch.arange(len(output.trunk.logits)) if rows is None else rows
+
+
+def _cross(output: LayeredOutput, classes: int, families: Mapping[str, int], tau: float) -> Tensor:
     """tau^2 mean_{m,s} KL(A[f,s] || A[m,s]) on the marginal that both can tell apart."""
     parts = []
     for name, heads in output.modality.items():
-        rows = _rows(output, name, total)
+        rows = _rows(output, name)
+        # A modality that no row has comes without heads.
         for fused, head in zip(output.fused, heads, strict=False):
             teacher = losses.shared_marginal(fused[rows], classes, families[name], tau)
             parts.append(losses.divergence(teacher, torch.log_softmax(head / tau, dim=1), tau))
@@ -129,7 +138,7 @@ def check_alive(terms: Mapping[str, Tensor], layered: LayeredStudent) -> None:
 
 
 DEAD_TERM_NEEDS = {
-    "label": "the first batch holds no labelled window, or only one class",
+    "label": "the first batch holds no labelled window, or there is only one class",
     "deep": "it needs at least two stages; otherwise set method.deep=0",
     "feat": "it needs at least two stages; otherwise set method.feat=0",
     "cross": "it needs a modality that is present; otherwise set method.cross=0",

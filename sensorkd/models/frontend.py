@@ -24,6 +24,10 @@ class ChannelStats:
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
+    def __post_init__(self) -> None:
+        if len(self.mean) != len(self.std) or not all(0 < std < float("inf") for std in self.std):
+            raise ValueError(f"expected a mean and a finite deviation above 0 for each channel, got {self}")
+
 
 class Frontend(nn.Module):
     """Abstract: to physical units. Subclasses normalise and order the axes.
@@ -37,7 +41,9 @@ class Frontend(nn.Module):
         super().__init__()
         self.scale = float(encoding.scale)
         self.offset = float(encoding.offset)
-        self.low, self.high = (float(limit) for limit in encoding.valid_range)
+        # Open limits still shut out what float32 cannot hold: a single Inf would spoil every output.
+        largest = torch.finfo(torch.float32).max
+        self.low, self.high = (min(max(float(limit), -largest), largest) for limit in encoding.valid_range)
 
     def physical(self, samples: Tensor) -> tuple[Tensor, Tensor]:
         """Values in the encoding's unit, and where they are usable (finite and within limits)."""

@@ -25,19 +25,19 @@ def pool_map(feature_map: Tensor, *, time_bins: int, space_bins: int) -> Tensor:
 
 
 def _bin_means(x: Tensor, dim: int, bins: int) -> Tensor:
-    """Means over `bins` equal parts of an axis; an axis shorter than that is left as it is.
+    """Means over `bins` nearly equal parts of an axis; an axis no longer than that is left as it is.
 
-    Bins are cut at fixed positions, not by adaptive pooling, which does not export.
+    A product with a constant matrix: one operation in the exported graph, where adaptive pooling would
+    not export and slices would be many.
     """
     length = x.shape[dim]
     if length <= bins:
         return x
+    means = torch.zeros(length, bins)
     edges = [round(index * length / bins) for index in range(bins + 1)]
-    parts = [
-        x.narrow(dim, first, last - first).mean(dim=dim, keepdim=True)
-        for first, last in itertools.pairwise(edges)
-    ]
-    return torch.cat(parts, dim=dim)
+    for index, (first, last) in enumerate(itertools.pairwise(edges)):
+        means[first:last, index] = 1.0 / (last - first)
+    return (x.movedim(dim, -1) @ means).movedim(-1, dim)
 
 
 class FusionStage(nn.Module):

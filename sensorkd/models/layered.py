@@ -64,6 +64,12 @@ class LayeredStudent(nn.Module):
             }
         )
 
+    def without_auxiliaries(self) -> LayeredStudent:
+        """The very same student with nothing around it, for methods that have no use for auxiliaries."""
+        bare = LayeredStudent(self.student, self.families)
+        bare.modality_auxiliaries, bare.fused_auxiliaries = nn.ModuleDict(), nn.ModuleDict()
+        return bare.train(self.training)
+
     def forward(
         self, prepared: Mapping[str, Tensor], presence: Tensor, fusion_presence: Tensor | None = None
     ) -> LayeredOutput:
@@ -77,6 +83,6 @@ class LayeredStudent(nn.Module):
             modality[name] = [auxiliary(feature_map) for auxiliary, feature_map in pairs_of]
         pairs = [
             auxiliary(value)
-            for auxiliary, value in zip(self.fused_auxiliaries.values(), trunk.fused, strict=True)
+            for auxiliary, value in zip(self.fused_auxiliaries.values(), trunk.fused, strict=False)
         ]
         return LayeredOutput(trunk, modality, [pair[1] for pair in pairs], [pair[0] for pair in pairs])

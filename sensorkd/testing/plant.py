@@ -1,13 +1,8 @@
-"""A simulated plant: numbers and pictures made up by this module, written as real `recording-1.0` archives.
+"""A simulated plant: made-up numbers and pictures, written as real `recording-1.0` archives.
 
-Nothing here was measured. Every archive says so (identity `simulated: yes`). A simulated machine is a
-motor on a bearing that drives a fan by a belt, seen by three sensors, each on its own clock:
-
-- acceleration: 3 axes, 2 kHz, int16, m/s2, AC-coupled (no gravity), at the bearing;
-- temperature: 1 channel, 2 Hz, float32, degC, at the bearing's housing;
-- video: 64 x 64 x 3, 12 fps, uint8, unit 1, from a camera at a distance.
-
-No sensor sees all six conditions apart, and no two of them do; the three together can:
+Nothing here was measured, and every archive says so (identity `simulated: yes`). A simulated machine is
+a motor on a bearing, which drives a pulley by a belt and is cooled by a fan of its own. Three sensors
+see it, each on its own clock. None tells all six conditions apart, nor do any two; the three do:
 
     condition       acceleration        temperature     video
     healthy         shaft harmonics     steady          fan and belt blurred by speed
@@ -18,15 +13,14 @@ No sensor sees all six conditions apart, and no two of them do; the three togeth
     fan_stopped     as healthy          warming up      fan stands still
 
 Machines differ in speed, load, resonance, gain and direction of the sensor, ambient temperature,
-camera, light and paint, so that the task is to recognise a condition on a machine never seen before.
+camera, light and paint: the task is to recognise a condition on a machine never seen before.
 
-Simplifications: fan and belt are too light for the accelerometer to notice; thermal time constants are
-seconds instead of minutes, so that ten seconds show a trend; a fault does not grow within a recording.
+Simplifications: belt and fan are too light for the accelerometer; thermal time constants are seconds
+instead of minutes, so that ten seconds show a trend; a fault does not grow within a recording.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,28 +34,24 @@ from sensorkd.timeline import SECOND, duration
 __all__ = ["CONDITIONS", "Machine", "SimulatedStream", "simulate", "write_plant"]
 
 CONDITIONS = ("healthy", "bearing_fault", "looseness", "rotor_rub", "belt_slip", "fan_stopped")
-
-ACCELERATION_RATE = 2000.0
-TEMPERATURE_RATE = 2.0
-VIDEO_RATE = 12.0
+ACCELERATION_RATE, TEMPERATURE_RATE, VIDEO_RATE = 2000.0, 2.0, 12.0
 # +-16 g, the range of a common industrial MEMS sensor.
 ACCELERATION_SCALE = 160.0 / 32767
 FRAME = 64
-# Video levels are rounded to this step, as a cheap camera's are; most pixel noise then costs no bytes.
-LEVEL_STEP = 6.0
-# Places on the simulated machine, in the picture's half widths: x to the right, y upwards.
-ROTOR, FAN = np.array([-0.42, -0.2]), np.array([0.4, 0.22])
-ROTOR_RADIUS, FAN_RADIUS = 0.27, 0.42
+# Levels are rounded to this step, as a cheap camera's are, so that most pixel noise costs no bytes.
+LEVEL_STEP = 6
+# Places on the simulated machine, in half widths of the picture: x to the right, y upwards.
+ROTOR, PULLEY, FAN = (-0.45, -0.2), (0.55, -0.5), (0.3, 0.38)
+ROTOR_RADIUS, PULLEY_RADIUS, FAN_RADIUS = 0.27, 0.17, 0.4
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
 class SimulatedStream:
-    """Samples of one simulated sensor, as a logger would have stored them.
+    """Samples of one simulated sensor as a logger would store them: (n, C) or (n, H, W, C).
 
-    samples: (n, C) or (n, H, W, C) in the stored dtype; physical value = sample * scale, in `unit`.
-    rate: Hz. t0: time of the first sample, ns.
+    Physical value = sample * scale, in `unit`. rate: Hz. t0: time of the first sample, ns.
     """
 
     samples: NDArray[Any]
@@ -82,11 +72,11 @@ class SimulatedStream:
 class Machine:
     """A simulated machine and its sensors: what stays the same from recording to recording.
 
-    speed: of the shaft, Hz. load: 0 to 1. resonance: Hz, of the bearing's seat. damping: 1/s, of that
-    resonance. bearing_order: passes of a rolling element over the damaged place per turn. gain: of the
-    accelerometer. mounting: (3, 3) rotation of the accelerometer, row by row. ambient: degC.
-    blades: of the fan. camera: zoom, turn (rad), shift across and up. light: brightness across the
-    picture and its slope. paint: (4, 3) colours of wall, motor, fan and marker, 0 to 1.
+    speed: of the shaft, Hz. load: 0 to 1. resonance, damping: of the bearing's seat, Hz and 1/s.
+    bearing_order: rolling elements that pass the damaged place per turn. gain, mounting: of the
+    accelerometer, a factor and a (3, 3) rotation. ambient: degC. blades: of the fan. camera: zoom, turn
+    in radians, shift across and up. light: brightness, and its slope across the picture. paint: (4, 3)
+    colours of wall, motor, fan and marker, 0 to 1.
     """
 
     number: int
@@ -107,8 +97,7 @@ class Machine:
     def draw(cls, number: int, *, seed: int = 0) -> Machine:
         """The machine of this number in the simulated plant of this seed; always the same one."""
         rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number,)))
-        axis = rng.normal(size=3)
-        paint = [rng.uniform(0.25, 0.6, 3), rng.uniform(0.15, 0.65, 3), rng.uniform(0.1, 0.4, 3)]
+        paint = rng.uniform(((0.25,), (0.15,), (0.1,), (0.7,)), ((0.6,), (0.65,), (0.4,), (1.0,)), (4, 3))
         return cls(
             number=number,
             speed=rng.uniform(17.0, 31.0),
@@ -117,12 +106,12 @@ class Machine:
             damping=rng.uniform(150.0, 350.0),
             bearing_order=rng.uniform(2.8, 4.6),
             gain=rng.uniform(0.7, 1.4),
-            mounting=_rows(_rotation(axis, rng.normal(0.0, 0.35))),
+            mounting=_rotation(rng.normal(size=3), rng.normal(0.0, 0.35)),
             ambient=rng.uniform(17.0, 29.0),
             blades=int(rng.integers(3, 6)),
             camera=(rng.uniform(0.88, 1.12), rng.normal(0.0, 0.09), *rng.uniform(-0.1, 0.1, 2)),
             light=(rng.uniform(0.65, 1.15), rng.uniform(-0.2, 0.2)),
-            paint=_rows(np.array([*paint, rng.uniform(0.7, 1.0, 3)])),
+            paint=tuple(tuple(colour) for colour in paint.tolist()),
         )
 
     @property
@@ -137,203 +126,231 @@ def simulate(
     """One simulated recording: stream by modality. The same arguments give the same numbers.
 
     Args:
-        condition: one of CONDITIONS.
         seconds: length; each stream has `round(seconds * rate)` samples.
-        seed: of the plant.
-        session: counts recordings of the same machine and condition; each draws afresh.
+        session: counts recordings of one machine and condition; each draws its numbers afresh.
 
     Raises:
-        ValueError: an unknown condition, or a length without a single temperature sample.
+        ValueError: an unknown condition, or a length without a single sample of temperature.
     """
     if condition not in CONDITIONS:
         raise ValueError(f"condition {condition!r} must be one of {', '.join(CONDITIONS)}")
     if round(seconds * TEMPERATURE_RATE) < 1:
-        raise ValueError(f"seconds {seconds} must hold at least one temperature sample, so 0.5 or more")
+        raise ValueError(f"seconds {seconds} must hold a sample of temperature: 0.5 or more")
     key = (machine.number, CONDITIONS.index(condition), session)
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
     severity = rng.uniform(0.75, 1.25)
-    acceleration = _acceleration(machine, condition, severity, _clock(seconds, ACCELERATION_RATE), rng)
-    temperature = _temperature(machine, condition, severity, _clock(seconds, TEMPERATURE_RATE), rng)
-    video = _video(machine, condition, severity, _clock(seconds, VIDEO_RATE), rng)
-    # Loggers do not start at the same moment.
-    starts = (rng.uniform(0.0, 1.0, 3) * (0.02, 0.4, 0.08) * SECOND).astype(np.int64).tolist()
-    return {
-        "acceleration": SimulatedStream(
-            acceleration,
-            ACCELERATION_RATE,
-            starts[0],
-            "acceleration",
-            "m/s2",
-            ACCELERATION_SCALE,
-            ("x", "y", "z"),
-        ),
-        "temperature": SimulatedStream(
-            temperature, TEMPERATURE_RATE, starts[1], "temperature", "degC", 1.0, ("housing",)
-        ),
-        "video": SimulatedStream(
-            video, VIDEO_RATE, starts[2], "video", "1", 1 / 255, ("red", "green", "blue")
-        ),
-    }
+    sensors = (
+        (_acceleration, "acceleration", ACCELERATION_RATE, "m/s2", ACCELERATION_SCALE, ("x", "y", "z")),
+        (_temperature, "temperature", TEMPERATURE_RATE, "degC", 1.0, ("housing",)),
+        (_video, "video", VIDEO_RATE, "1", 1 / 255, ("red", "green", "blue")),
+    )
+    streams = {}
+    for make, modality, rate, unit, scale, channels in sensors:
+        samples = make(machine, condition, severity, np.arange(round(seconds * rate)) / rate, rng)
+        # Loggers begin within half a second of each other.
+        t0 = int(rng.uniform(0.0, min(0.5, 2 / rate)) * SECOND)
+        streams[modality] = SimulatedStream(samples, rate, t0, modality, unit, scale, channels)
+    return streams
 
 
 def write_plant(
-    folder: str | Path,
-    *,
-    machines: int = 12,
-    seconds: float = 20.0,
-    sessions: int = 1,
-    seed: int = 0,
-    conditions: Sequence[str] = CONDITIONS,
+    folder: str | Path, *, machines: int = 12, seconds: float = 20.0, sessions: int = 1, seed: int = 0
 ) -> list[Path]:
-    """Write a simulated plant: a file a machine, in it a recording a condition and session.
+    """Write a simulated plant: one file a machine; in it, one recording a condition and session.
 
-    Each recording carries the identity `machine`, `session` and `simulated: yes`, and a label track
-    `condition` over all of it.
-
-    Returns:
-        The files, in order of the machines.
+    Each recording has the identity `machine`, `session` and `simulated: yes`, and a label track
+    `condition` over all of it. Returns the files in order of the machines.
 
     Raises:
         ArchiveError: a file exists already.
         ValueError: see `simulate`.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for number in range(machines):
         machine = Machine.draw(number, seed=seed)
-        paths.append(folder / f"{machine.name}.h5")
-        with RecordingWriter(paths[-1]) as writer:
-            for session in range(sessions):
-                for condition in conditions:
-                    streams = simulate(machine, condition, seconds=seconds, seed=seed, session=session)
-                    _write_recording(writer, machine, condition, session, streams)
+        path = Path(folder) / f"{machine.name}.h5"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with RecordingWriter(path) as writer:
+            for session, condition in ((s, c) for s in range(sessions) for c in CONDITIONS):
+                streams = simulate(machine, condition, seconds=seconds, seed=seed, session=session)
+                identity = {"machine": machine.name, "session": f"s{session}", "simulated": "yes"}
+                draft = writer.recording(f"{condition}_s{session}", clock="relative", identity=identity)
+                for name, stream in streams.items():
+                    draft.add_stream(name, **vars(stream))
+                start = min(stream.t0 for stream in streams.values())
+                end = max(stream.end for stream in streams.values())
+                draft.add_labels("condition", [(start, end, condition)])
+        paths.append(path)
     return paths
-
-
-def _write_recording(
-    writer: RecordingWriter,
-    machine: Machine,
-    condition: str,
-    session: int,
-    streams: dict[str, SimulatedStream],
-) -> None:
-    identity = {"machine": machine.name, "session": f"s{session}", "simulated": "yes"}
-    draft = writer.recording(f"{condition}_s{session}", clock="relative", identity=identity)
-    for name, stream in streams.items():
-        draft.add_stream(
-            name,
-            stream.samples,
-            rate=stream.rate,
-            modality=stream.modality,
-            unit=stream.unit,
-            t0=stream.t0,
-            scale=stream.scale,
-            channels=stream.channels,
-        )
-    start = min(stream.t0 for stream in streams.values())
-    draft.add_labels("condition", [(start, max(stream.end for stream in streams.values()), condition)])
 
 
 def _acceleration(
     machine: Machine, condition: str, severity: float, t: Floats, rng: np.random.Generator
-) -> NDArray[np.int16]:
-    """(n, 3): shaft orders, impulses through the bearing's resonance, and noise through the same."""
+) -> NDArray[Any]:
+    """(n, 3), AC-coupled: shaft orders; bearing noise and blows, which ring at the seat's resonance."""
     turns = machine.speed * t + 0.02 * np.sin(0.7 * t + rng.uniform(0, 6)) + rng.uniform()
+    orders, sizes = np.arange(1.0, 4.0), (0.8 + 0.5 * machine.load) / np.arange(1.0, 4.0)
     if condition in ("looseness", "rotor_rub"):
         # A part that lifts and lands once in two turns: half orders, slowly falling.
         orders = np.arange(0.5, 6.1, 0.5)
-        sizes = severity * 1.9 / np.sqrt(orders) * rng.uniform(0.6, 1.4, len(orders))
-    else:
-        orders = np.arange(1.0, 4.0)
-        sizes = (0.8 + 0.5 * machine.load) / orders**1.2 * rng.uniform(0.6, 1.4, 3)
-    phases = rng.uniform(0, 2 * np.pi, len(orders))
-    # The vertical follows the horizontal by a quarter of a turn of each order.
-    angle = 2 * np.pi * np.outer(orders, turns) + phases[:, None]
+        sizes = severity * 1.9 / np.sqrt(orders)
+    sizes = sizes * rng.uniform(0.6, 1.4, len(orders))
+    angle = 2 * np.pi * (np.outer(orders, turns) + rng.uniform(size=(len(orders), 1)))
     force = rng.normal(0.0, 0.45 + 0.25 * machine.load, len(t))
     if condition == "bearing_fault":
-        force += _impulses(machine, severity, t, rng)
+        # Rolling elements slip by a hundredth; a blow is stronger where the load is, once a turn.
+        passes = machine.speed * machine.bearing_order
+        blow = np.cumsum(rng.normal(1.0, 0.01, int(t[-1] * passes * 0.98))) / passes
+        size = 9.0 * severity * (1 + 0.5 * np.cos(2 * np.pi * machine.speed * blow))
+        blow, size = blow[blow < t[-1]], size[blow < t[-1]]
+        force[(blow * ACCELERATION_RATE).astype(int)] += size * rng.uniform(0.7, 1.3, len(size))
     decay = np.arange(0.0, 6.0 / machine.damping, 1 / ACCELERATION_RATE)
     ring = np.exp(-machine.damping * decay) * np.sin(2 * np.pi * machine.resonance * decay)
     ringing = np.convolve(force, ring)[: len(t)]
-    axes = np.stack(
-        [sizes @ np.cos(angle), 0.8 * (sizes @ np.sin(angle)), 0.3 * (sizes @ np.cos(angle + 1))], 1
-    )
-    axes += ringing[:, None] * (0.8, 1.0, 0.4) + rng.normal(0.0, 0.25, axes.shape)
-    axes = machine.gain * axes @ np.array(machine.mounting).T
-    limits = np.iinfo(np.int16)
-    return np.clip(np.rint(axes / ACCELERATION_SCALE), limits.min, limits.max).astype(np.int16)
-
-
-def _impulses(machine: Machine, severity: float, t: Floats, rng: np.random.Generator) -> NDArray[np.float64]:
-    """(n,): a blow at every pass of the damaged place, stronger when that is under load once a turn."""
-    passes = machine.speed * machine.bearing_order
-    # Rolling elements slip: the spacing wanders by a hundredth.
-    times = np.cumsum(rng.normal(1.0, 0.01, int(len(t) / ACCELERATION_RATE * passes))) / passes
-    index = np.rint(times * ACCELERATION_RATE).astype(np.int64)
-    force = np.zeros(len(t))
-    inside = index < len(t)
-    blow = (
-        severity
-        * 9.0
-        * (1 + 0.5 * np.cos(2 * np.pi * machine.speed * times))
-        * rng.uniform(0.7, 1.3, len(times))
-    )
-    force[index[inside]] = blow[inside]
-    return force
+    # The vertical follows the horizontal by a quarter of a turn; little goes along the shaft.
+    shaft = np.stack([np.cos(angle), 0.8 * np.sin(angle), 0.3 * np.cos(angle + 1)], 2)
+    axes = np.tensordot(sizes, shaft, 1) + ringing[:, None] * (0.8, 1.0, 0.4)
+    axes = machine.gain * (axes + rng.normal(0.0, 0.25, axes.shape)) @ np.transpose(machine.mounting)
+    return np.rint(axes / ACCELERATION_SCALE).clip(-32768, 32767).astype(np.int16)
 
 
 def _temperature(
     machine: Machine, condition: str, severity: float, t: Floats, rng: np.random.Generator
-) -> Floats:
-    """(n, 1): a body that tends, with its time constant, to where heat and cooling balance."""
-    balance = machine.ambient + 12.0 + 8.0 * machine.load + rng.normal(0.0, 1.0)
-    time_constant, goal = 20.0, np.full(len(t), balance)
+) -> NDArray[Any]:
+    """(n, 1): a body that tends, with its time constant, to where heating and cooling balance."""
+    body = np.full(len(t), machine.ambient + 12.0 + 8.0 * machine.load + rng.normal())
+    goal, time_constant = body.copy(), 20.0
     if condition in ("belt_slip", "fan_stopped"):
-        # Friction heats, or cooling is missing: a new balance, far above.
-        goal += severity * 28.0
+        # Friction heats, or cooling is missing: the new balance is far above.
+        goal += 28.0 * severity
     elif condition == "rotor_rub":
         # The shaft bows, touches, heats on the spot, wears itself free and touches again (Newkirk).
-        period = rng.uniform(3.5, 5.5)
-        goal += severity * 16.0 * ((t / period + rng.uniform()) % 1.0 < 0.35)
+        goal += 16.0 * severity * ((t / rng.uniform(3.5, 5.5) + rng.uniform()) % 1.0 < 0.35)
         time_constant = 2.5
-    body = np.empty(len(t))
-    now = balance
-    for step, target in enumerate(goal):
-        body[step] = now
-        now += (target - now) / (time_constant * TEMPERATURE_RATE)
+    for step in range(1, len(t)):
+        body[step] = body[step - 1] + (goal[step] - body[step - 1]) / (time_constant * TEMPERATURE_RATE)
     draught = 0.4 * np.sin(2 * np.pi * (t / rng.uniform(15.0, 40.0) + rng.uniform()))
-    return (body + draught + rng.normal(0.0, 0.1, len(t)))[:, None].astype(np.float32)
+    return (body + draught + rng.normal(0.0, 0.1, len(t))).astype(np.float32)[:, None]
 
 
 def _video(
     machine: Machine, condition: str, severity: float, t: Floats, rng: np.random.Generator
-) -> NDArray[np.uint8]:
-    """(n, 64, 64, 3): the resting scene once, its moving parts frame by frame, then light and noise."""
+) -> NDArray[Any]:
+    """(n, 64, 64, 3): the resting scene once, what moves frame by frame, then light and noise."""
     x, y = _picture_plane(machine)
-    frames = np.repeat(_scene(machine, x, y)[None], len(t), axis=0)
-    wall, motor, fan, marker = np.array(machine.paint, dtype=np.float32)
-    sway = np.zeros((2, len(t), 1), np.float32)
-    if condition in ("looseness", "rotor_rub"):
-        sway = (severity * 0.06 * rng.normal(size=(2, len(t), 1))).astype(np.float32)
-    _draw_belt(frames, x, y, t, creeping=condition == "belt_slip", rng=rng)
-    _draw_fan(frames, x, y, t, machine, standing=condition == "fan_stopped", rng=rng)
-    near = np.flatnonzero(np.hypot(x - ROTOR[0], y - ROTOR[1]) < ROTOR_RADIUS + 0.25)
-    dx, dy = x[near] - ROTOR[0] - sway[0], y[near] - ROTOR[1] - sway[1]
-    radius = np.hypot(dx, dy)
-    _paint(frames, near, _edge(ROTOR_RADIUS - radius), 0.5 * motor + 0.35)
-    # The exposure smears the marker over part of a turn.
-    angle = np.arctan2(dy, dx) - (2 * np.pi * (machine.speed * t + rng.uniform()))[:, None]
-    smear = np.clip(0.25 + 0.75 * np.cos(angle), 0.0, 1.0) * _edge(0.07 - np.abs(radius - 0.15))
-    _paint(frames, near, smear.astype(np.float32), marker)
-    _paint(frames, near, _edge(0.05 - radius), 0.3 * motor)
+    frames = np.repeat(_resting_scene(machine, x, y), len(t), axis=0)
+    t = t[:, None]
+    _draw_belt(frames, x, y, t, condition == "belt_slip", rng)
+    _draw_fan(frames, x, y, t, machine, condition == "fan_stopped", rng)
+    wobble = 0.06 * severity if condition in ("looseness", "rotor_rub") else 0.0
+    _draw_rotor(frames, x, y, t, machine, wobble * rng.normal(size=(2, len(t), 1)), rng)
     if condition == "belt_slip":
         _draw_smoke(frames, x, y, t, severity, rng)
     level, slope = machine.light
-    flicker = 1 + 0.03 * np.sin(2 * np.pi * (0.9 * t + rng.uniform())) + 0.01 * rng.normal(size=len(t))
-    frames *= (255 * level * (1 + slope * x)[:, None]).astype(np.float32)
-    frames *= flicker.astype(np.float32)[:, None, None]
-    frames += rng.integers(-4, 5, frames.shape[:2], dtype=np.int8)[..., None]
-    np.rint(frames / LEVEL_STEP, out=frames)
-    frames *= LEVEL_STEP
-    return np.clip(frames, 0, 252).astype(np.uint8).reshape(len(t), FRAME, FRAME, 3)
+    flicker = 1 + 0.03 * np.sin(2 * np.pi * (0.9 * t + rng.uniform())) + 0.01 * rng.normal(size=t.shape)
+    frames *= (flicker * (255 / LEVEL_STEP * level * (1 + slope * x))).astype(np.float32)[..., None]
+    frames += rng.normal(0.0, 0.4, frames.shape[1:]).astype(np.float32)
+    frames += rng.random(frames.shape[:2], dtype=np.float32)[..., None]
+    np.clip(frames, 0, 255 // LEVEL_STEP, out=frames)
+    return (frames.astype(np.uint8) * np.uint8(LEVEL_STEP)).reshape(len(t), FRAME, FRAME, 3)
+
+
+def _picture_plane(machine: Machine) -> tuple[Floats, Floats]:
+    """(4096,) x and y of each pixel on the machine, as its camera stands."""
+    zoom, turn, across, up = machine.camera
+    grid = (np.arange(FRAME) + 0.5) / FRAME * 2 - 1
+    plane = (grid[None, :] - 1j * grid[:, None]).ravel() * np.exp(1j * turn) / zoom
+    return plane.real - across, plane.imag - up
+
+
+def _resting_scene(machine: Machine, x: Floats, y: Floats) -> Floats:
+    """(1, 4096, 3): wall, floor, motor, the fan's housing and the driven pulley."""
+    wall, motor, fan, _ = np.array(machine.paint)
+    scene = np.full((1, len(x), 3), wall, dtype=np.float32)
+    body = np.maximum(np.abs(x - ROTOR[0]) - 0.4, np.abs(y - ROTOR[1] + 0.08) - 0.42)
+    _paint(scene, x < 9, _edge(-0.72 - y), 0.6 * wall)
+    _paint(scene, x < 9, _edge(-body), motor)
+    _paint(scene, x < 9, _edge(FAN_RADIUS + 0.06 - np.hypot(x - FAN[0], y - FAN[1])), 0.5 * fan)
+    _paint(scene, x < 9, _edge(PULLEY_RADIUS - np.hypot(x - PULLEY[0], y - PULLEY[1])), 0.45 + 0 * wall)
+    return scene
+
+
+def _draw_rotor(
+    frames: Floats, x: Floats, y: Floats, t: Floats, machine: Machine, sway: Floats, rng: np.random.Generator
+) -> None:
+    """The shaft's disc; the exposure smears its marker over part of a turn."""
+    _, motor, _, marker = np.array(machine.paint)
+    near = np.hypot(x - ROTOR[0], y - ROTOR[1]) < ROTOR_RADIUS + 0.25
+    dx, dy = x[near] - ROTOR[0] - sway[0], y[near] - ROTOR[1] - sway[1]
+    radius, angle = np.hypot(dx, dy), np.arctan2(dy, dx) - 2 * np.pi * (machine.speed * t + rng.uniform())
+    _paint(frames, near, _edge(ROTOR_RADIUS - radius), 0.5 * motor + 0.35)
+    smear = np.clip(0.25 + 0.75 * np.cos(angle), 0.0, 1.0)
+    _paint(frames, near, smear * _edge(0.06 - np.abs(radius - 0.17)), marker)
+    _paint(frames, near, _edge(0.06 - radius), 0.3 * motor)
+
+
+def _draw_belt(
+    frames: Floats, x: Floats, y: Floats, t: Floats, creeping: bool, rng: np.random.Generator
+) -> None:
+    """Two strands whose teeth are a blur at speed, and crawl in jerks when the belt slips."""
+    run = complex(*PULLEY) - complex(*ROTOR)
+    place = ((x + 1j * y) - complex(*ROTOR)) / run  # real: 0 at the rotor, 1 at the pulley
+    across = place.imag * abs(run)
+    strand = 0.05 - np.abs(np.abs(across) - 0.24 + 0.07 * place.real)
+    near = (strand > -0.05) & (place.real > 0) & (place.real < 1)
+    creep = np.cumsum(rng.uniform(0.0, 0.06, t.shape), axis=0) * np.sign(across[near])
+    teeth = np.sin(2 * np.pi / 0.22 * (place.real[near] * abs(run) + creep))
+    shade = 0.35 + 0.25 * teeth if creeping else 0.35 + 0.02 * rng.normal(size=t.shape) + 0 * teeth
+    _paint(frames, near, _edge(strand[near]), shade[..., None])
+
+
+def _draw_fan(
+    frames: Floats,
+    x: Floats,
+    y: Floats,
+    t: Floats,
+    machine: Machine,
+    standing: bool,
+    rng: np.random.Generator,
+) -> None:
+    """A disc of smeared blades, or blades at rest."""
+    fan = np.array(machine.paint[2])
+    near = np.hypot(x - FAN[0], y - FAN[1]) < FAN_RADIUS + 0.05
+    radius = np.hypot(x[near] - FAN[0], y[near] - FAN[1])
+    angle = np.arctan2(y[near] - FAN[1], x[near] - FAN[0]) - (0.0 if standing else 6.7 * machine.speed * t)
+    wave = np.sin(machine.blades * angle + rng.uniform(0, 6))
+    share = np.clip(0.5 + 2.0 * wave, 0.0, 1.0) if standing else 0.5 + 0.06 * wave
+    _paint(frames, near, share * _edge(FAN_RADIUS - radius), fan + 0.4)
+    _paint(frames, near, _edge(0.09 - radius), 0.4 * fan)
+
+
+def _draw_smoke(
+    frames: Floats, x: Floats, y: Floats, t: Floats, severity: float, rng: np.random.Generator
+) -> None:
+    """Puffs that rise from the driven pulley, widen and thin out."""
+    near = (np.abs(x - PULLEY[0]) < 0.45) & (np.abs(y - PULLEY[1] - 0.4) < 0.5)
+    for puff in range(3):
+        age = (t / 1.8 + puff / 3 + rng.uniform(0, 0.2)) % 1.0
+        dx = x[near] - PULLEY[0] - 0.1 * np.sin(5 * age + rng.uniform(0, 6))
+        dy = y[near] - PULLEY[1] - 0.1 - 0.6 * age
+        cover = 0.4 * severity * (1 - age) * np.exp(-(dx**2 + dy**2) / (0.08 + 0.12 * age) ** 2)
+        _paint(frames, near, cover, np.full(3, 0.75))
+
+
+def _paint(frames: Floats, pixels: NDArray[np.bool_], cover: Floats, colour: Floats) -> None:
+    """Blend a colour into some pixels of every frame; cover: (pixels) or (n, pixels), 0 to 1."""
+    share = cover.astype(np.float32)[..., None]
+    frames[:, pixels] = frames[:, pixels] * (1 - share) + share * colour.astype(np.float32)
+
+
+def _edge(depth: Floats) -> Floats:
+    """How much of a pixel lies inside, by its depth below the edge: 0 to 1 over a pixel and a half."""
+    return np.asarray(np.clip(0.5 + depth * (FRAME / 3), 0.0, 1.0))
+
+
+def _rotation(axis: Floats, angle: float) -> tuple[tuple[float, ...], ...]:
+    """Rows of the (3, 3) rotation about an axis (Rodrigues' formula)."""
+    a, b, c = axis / np.linalg.norm(axis)
+    cross = np.array([[0, -c, b], [c, 0, -a], [-b, a, 0]])
+    turn = np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
+    return tuple(tuple(row) for row in turn.tolist())
