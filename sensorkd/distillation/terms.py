@@ -75,7 +75,7 @@ def _sad(
     view_of_row = torch.tensor(views).repeat_interleave(len(labels))
     alike = equivalent_transforms(presence, list(families.values()))
     target = alike[torch.arange(len(alike)), view_of_row]
-    past = [None] * len(output.fused) if earlier is None else earlier.fused
+    past: Sequence[Tensor | None] = [None] * len(output.fused) if earlier is None else earlier.fused
     parts = [
         losses.joint_supervision(q, row_labels, target, before, alpha)
         for q, before in zip(output.fused, past, strict=True)

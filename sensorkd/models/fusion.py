@@ -5,6 +5,7 @@ Axes: B batch, E embedding, K modalities, S stages. z[s] = Fuse_s(z[s-1], pool(f
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Mapping, Sequence
 
@@ -33,11 +34,18 @@ def _bin_means(x: Tensor, dim: int, bins: int) -> Tensor:
     length = x.shape[dim]
     if length <= bins:
         return x
-    means = torch.zeros(length, bins)
-    edges = [round(index * length / bins) for index in range(bins + 1)]
-    for index, (first, last) in enumerate(itertools.pairwise(edges)):
-        means[first:last, index] = 1.0 / (last - first)
+    means = torch.tensor(_bin_weights(length, bins))
     return (x.movedim(dim, -1) @ means).movedim(-1, dim)
+
+
+@functools.cache
+def _bin_weights(length: int, bins: int) -> tuple[tuple[float, ...], ...]:
+    """(length, bins) weights of the means, as numbers: the exporter then sees one constant."""
+    edges = [round(index * length / bins) for index in range(bins + 1)]
+    return tuple(
+        tuple(1.0 / (last - first) if first <= row < last else 0.0 for first, last in itertools.pairwise(edges))
+        for row in range(length)
+    )
 
 
 class FusionStage(nn.Module):

@@ -75,10 +75,10 @@ def describe(recording: Recording) -> RecordingSummary:
     """Summarise one recording from its metadata."""
     labels: dict[str, dict[str, float]] = {}
     for target, track in recording.tracks.items():
-        seconds: Counter[str] = Counter()
+        seconds: dict[str, float] = {}
         for label, length in zip(track.label, (track.t1 - track.t0) / timeline.SECOND, strict=True):
-            seconds[label] += float(length)
-        labels[target] = dict(seconds)
+            seconds[label] = seconds.get(label, 0.0) + float(length)
+        labels[target] = seconds
     return RecordingSummary(
         id=recording.id,
         clock=recording.clock,

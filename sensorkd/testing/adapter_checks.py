@@ -120,7 +120,7 @@ class AdapterChecks(ABC):
         encoding = encodings["input"]
         values = self.example().samples.astype(np.float64) * encoding.scale + encoding.offset
         flat = values.reshape(-1, values.shape[-1])
-        deviation = float(max(np.nanstd(flat), 1e-6))
+        deviation = max(float(np.nanstd(flat)), 1e-6)
         stats = ChannelStats(tuple(np.nanmean(flat, axis=0).tolist()), (deviation,) * flat.shape[1])
         adapters = adapters_for(encodings, {"input": self.example().options})
         return build_student(

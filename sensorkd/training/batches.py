@@ -18,6 +18,7 @@ from torch.utils.data import Dataset
 __all__ = ["ArrayDataset", "Batch", "WindowSource", "collate"]
 
 Batch = dict[str, Tensor]
+OWN = ("presence", "label", "window_id", "t_ref")
 
 
 class WindowSource(Protocol):
@@ -57,6 +58,9 @@ class ArrayDataset(Dataset[Batch]):
             "window_id": blank if window_id is None else window_id.view(np.int64),
             "t_ref": blank if t_ref is None else t_ref,
         }
+        clash = sorted(set(inputs) & set(OWN))
+        if clash:
+            raise ValueError(f"inputs may not be named {clash}: the batch dict keeps these names for itself")
         for name, values in self._arrays.items():
             if len(values) != count:
                 raise ValueError(f"{name} holds {len(values)} windows, labels {count}")
@@ -80,9 +84,8 @@ class ArrayDataset(Dataset[Batch]):
     def select(self, rows: NDArray[np.int64]) -> ArrayDataset:
         """Some of the windows."""
         arrays = {name: values[rows] for name, values in self._arrays.items()}
-        own = ("presence", "label", "window_id", "t_ref")
         return ArrayDataset(
-            {name: values for name, values in arrays.items() if name not in own},
+            {name: values for name, values in arrays.items() if name not in OWN},
             arrays["presence"],
             arrays["label"],
             window_id=arrays["window_id"].view(np.uint64),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -22,7 +23,8 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, 
     """Write atomically: a temporary file beside it, flushed to disk, then renamed."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     contiguous = {name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}
-    save_file(contiguous, part, metadata={"about": json.dumps(about)})
+    told = json.dumps(about)
+    save_file(contiguous, part, metadata={"about": told, "sha256": _digest(contiguous, told)})
     with part.open("rb") as handle:
         os.fsync(handle.fileno())
     part.replace(path)
@@ -36,17 +38,31 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     try:
         with safe_open(path, framework="pt") as handle:
-            about = json.loads((handle.metadata() or {}).get("about", "{}"))
-            return {name: handle.get_tensor(name) for name in handle.keys()}, about  # noqa: SIM118
+            metadata = handle.metadata() or {}
+            tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118
+        told = metadata.get("about", "{}")
+        # safetensors checks the frame only; a flipped bit in a weight shows here.
+        if metadata.get("sha256", "") not in ("", _digest(tensors, told)):
+            raise ValueError("its content is not what was written")
+        return tensors, json.loads(told)
     except FileNotFoundError as error:
         raise RunError("no such weights", file=path, mend="finish the training run first") from error
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         raise RunError(
             "the weights cannot be read",
             file=path,
             found=error,
             mend="remove the file and resume, or train again",
         ) from error
+
+
+def _digest(tensors: Mapping[str, Tensor], told: str) -> str:
+    """SHA-256 over names, dtypes, shapes and bytes of all tensors, and what is told about them."""
+    content = hashlib.sha256(told.encode())
+    for name, tensor in sorted(tensors.items()):
+        content.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        content.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return content.hexdigest()
 
 
 def prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

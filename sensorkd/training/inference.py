@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import DataLoader
 
 from sensorkd.models.student import Student
 from sensorkd.training.batches import Batch, WindowSource, collate
 
-__all__ = ["predict_logits", "recompute_norms"]
+__all__ = ["predict_labelled", "predict_logits", "recompute_norms"]
 
 
-@torch.inference_mode()
 def predict_logits(
     student: Student, windows: WindowSource, *, only: Sequence[str] | None = None, batch_size: int = 64
 ) -> NDArray[np.float32]:
@@ -24,13 +24,22 @@ def predict_logits(
 
     A window that has none of them is judged from nothing, which is what a device would do.
     """
+    return predict_labelled(student, windows, only=only, batch_size=batch_size)[0]
+
+
+@torch.inference_mode()
+def predict_labelled(
+    student: Student, windows: WindowSource, *, only: Sequence[str] | None = None, batch_size: int = 64
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Logits (W, N) and labels (W,) in one reading of the windows; see `predict_logits`."""
     student.eval()
     keep = torch.tensor([only is None or name in only for name in student.modalities], dtype=torch.float32)
-    logits: list[Tensor] = []
+    logits, labels = [torch.zeros(0, student.classes)], [torch.zeros(0, dtype=torch.int64)]
     for batch in DataLoader(windows, batch_size=batch_size, collate_fn=collate):  # type: ignore[arg-type]
         inputs = {name: batch[name] for name in student.modalities}
         logits.append(student(inputs, batch["presence"] * keep)[0])
-    return torch.cat(logits).numpy()
+        labels.append(batch["label"])
+    return torch.cat(logits).numpy(), torch.cat(labels).numpy()
 
 
 @torch.no_grad()
@@ -40,12 +49,14 @@ def recompute_norms(
     """Batch-norm statistics anew, from identity views of training windows as they were logged.
 
     In training the statistics mix views, augmentations and the weights of many steps; what ships
-    sees none of that. Absent modalities are skipped, as in training.
+    sees none of that. Absent modalities are skipped, as in training; one that was hardly ever there keeps
+    the statistics of training.
     """
     norms = [module for module in student.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     if not norms:
         return
     momenta = [norm.momentum for norm in norms]
+    trained = [copy.deepcopy(norm.state_dict()) for norm in norms]
     student.eval()
     for norm in norms:
         norm.reset_running_stats()
@@ -65,6 +76,8 @@ def recompute_norms(
             break
         inputs = {name: batch[name] for name in student.modalities}
         student.observe(student.prepare(inputs), batch["presence"])
-    for norm, momentum in zip(norms, momenta, strict=True):
+    for norm, momentum, state in zip(norms, momenta, trained, strict=True):
         norm.momentum = momentum
+        if norm.num_batches_tracked == 0:
+            norm.load_state_dict(state)
     student.eval()
