@@ -59,6 +59,8 @@ class InputEncoding:
             f"span {self.span} must be above 0 or None": self.span is None or self.span > 0,
             f"valid_range {self.valid_range} must rise": self.valid_range[0] < self.valid_range[1],
             f"min_coverage {self.min_coverage} must lie in (0, 1]": 0 < self.min_coverage <= 1,
+            f"rate_tolerance {self.rate_tolerance} must lie in [0, 1)": 0 <= self.rate_tolerance < 1,
+            f"sample_shape {self.sample_shape} must be filled": min(self.sample_shape, default=0) >= 1,
         }
         for problem, good in checks.items():
             if not good:
@@ -88,18 +90,27 @@ class InputEncoding:
     def encode(self, samples: NDArray[Any], *, scale: float, offset: float) -> NDArray[Any]:
         """Samples of another scale and offset (already towards this unit) as this encoding holds them.
 
-        Integers are rounded and clipped to what the dtype can hold; a NaN cannot be kept in an integer
-        and becomes its smallest value, which lies outside any sensible valid range.
+        Integers are rounded and clipped to what the dtype can hold. NaN and infinity cannot be kept in an
+        integer: they become its smallest or largest value, whichever lies outside the valid range (the
+        smallest when neither does).
         """
         dtype = np.dtype(self.dtype)
         if scale == self.scale and offset == self.offset and samples.dtype == dtype:
             return samples
-        values = (samples.astype(np.float64) * scale + (offset - self.offset)) / self.scale
-        if dtype.kind == "f":
-            return values.astype(dtype)
-        limits = np.iinfo(dtype)
-        values = np.nan_to_num(values, nan=limits.min, posinf=limits.max, neginf=limits.min)
-        return np.clip(np.rint(values), limits.min, limits.max).astype(dtype)
+        with np.errstate(over="ignore"):  # what a small float cannot hold becomes infinite, hence unusable
+            values = (samples.astype(np.float64) * scale + (offset - self.offset)) / self.scale
+            if dtype.kind == "f":
+                return values.astype(dtype)
+        low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+        values[~np.isfinite(values)] = self._invalid(low, high)
+        # The largest 64-bit integer is no float: casting the one above it would wrap round.
+        top = float(high) if int(float(high)) == high else np.nextafter(float(high), 0.0)
+        return np.clip(np.rint(values), low, top).astype(dtype)
+
+    def _invalid(self, *ends: int) -> int:
+        low, high = self.valid_range
+        outside = [end for end in ends if not low <= end * self.scale + self.offset <= high]
+        return (outside or ends)[0]
 
     def positions(
         self, *, t0: int, rate: float, count: int, start: int, stop: int
@@ -109,21 +120,37 @@ class InputEncoding:
         `whole`: [start, stop) in `steps` equal slices. Otherwise the last `steps` samples before
         `stop` (`start` is not used); at a rate off by more than `rate_tolerance`, the instants at which
         they should have been taken. What lies before the first sample or after the last is filled with
-        it and does not count as covered.
+        it and does not count as covered. No sample at `stop` or later is ever touched.
 
         Returns:
             (steps,) fractional indices in [0, count - 1], and the covered share of the window.
         """
         if self.whole:
             positions = timeline.whole_positions(t0, rate, count, start=start, stop=stop, steps=self.steps)
-            return positions, min(1.0, timeline.duration(rate, count) / max(1, stop - start))
+            logged = min(stop, t0 + timeline.duration(rate, count)) - max(start, t0)
+            return positions, max(0.0, logged / max(1, stop - start))
+        end = int(timeline.first_index_at(t0, rate, stop))
+        wanted = end + (np.arange(self.steps) - self.steps) * self._stride(rate)
+        newest = max(0, min(end, count) - 1)
+        coverage = self.coverage(t0=t0, rate=rate, count=count, stop=stop)
+        return np.clip(wanted, 0, newest), float(coverage)
+
+    def coverage(self, *, t0: Any, rate: Any, count: Any, stop: Any) -> NDArray[np.float64]:
+        """Share of the window before `stop` that a run of samples covers, elementwise; not for `whole`.
+
+        Of the `steps` instants at which samples are wanted, those between the run's first sample and the
+        end of its last one's period count.
+        """
         end = timeline.first_index_at(t0, rate, stop)
-        stretch = rate / self.rate
-        if abs(stretch - 1.0) <= self.rate_tolerance:
-            stretch = 1.0
-        wanted = end + (np.arange(self.steps) - self.steps) * stretch
-        inside = (wanted >= 0) & (wanted <= count - 1)
-        return np.clip(wanted, 0, count - 1), float(inside.mean())
+        stride = self._stride(rate)
+        since_first = np.clip(np.floor(end / stride), 0, self.steps)
+        since_last = np.clip(np.floor((end - count) / stride), 0, self.steps)
+        return np.asarray((since_first - since_last) / self.steps, dtype=np.float64)
+
+    def _stride(self, rate: Any) -> NDArray[np.float64]:
+        """Logged samples a wanted one, elementwise: exactly 1 within `rate_tolerance`."""
+        ratio = np.asarray(rate / self.rate, dtype=np.float64)
+        return np.where(np.abs(ratio - 1.0) <= self.rate_tolerance, 1.0, ratio)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, for `bundle.json` and run folders."""
@@ -134,7 +161,7 @@ class InputEncoding:
         """The inverse of `to_json`.
 
         Raises:
-            ValueError, TypeError: a field is missing, unknown or out of range.
+            KeyError, TypeError, ValueError: a field is missing, unknown or out of range.
         """
         fields = dict(tree)
         for name in ("sample_shape", "channels", "valid_range"):

@@ -31,7 +31,8 @@ def usable_share(
             return 1.0
         good = (samples >= ends[0]) & (samples <= ends[1])
     else:
-        physical = samples * scale + offset
+        with np.errstate(over="ignore"):
+            physical = samples * scale + offset
         good = np.isfinite(physical) & (physical >= low) & (physical <= high)
     if samples.ndim == 2:
         return float(good.mean(axis=0).min())

@@ -6,7 +6,6 @@ Times are int64 nanoseconds. A uniform run of samples is `(t0, rate, n)`: sample
 
 from __future__ import annotations
 
-import math
 from typing import Any, Literal
 
 import numpy as np
@@ -28,8 +27,8 @@ Resampling = Literal["linear", "nearest"]
 Int64 = NDArray[np.int64]
 
 
-def sample_times(t0: int, rate: float, index: Any) -> Int64:
-    """Times in ns of the samples with the given index or indices.
+def sample_times(t0: Any, rate: Any, index: Any) -> Int64:
+    """Times in ns of the samples with the given indices, elementwise.
 
     Whole seconds are counted in integers, so an hour of 25.6 kHz is as exact as its first second.
 
@@ -41,22 +40,21 @@ def sample_times(t0: int, rate: float, index: Any) -> Int64:
     return np.asarray(t0 + seconds + np.rint(rest / rate * SECOND).astype(np.int64), dtype=np.int64)
 
 
-def first_index_at(t0: int, rate: float, time: int) -> int:
-    """Smallest i >= 0 whose sample is at `time` (ns) or later; it may lie beyond the last sample.
+def first_index_at(t0: Any, rate: Any, time: Any) -> Int64:
+    """Smallest i >= 0 whose sample is at `time` (ns) or later, elementwise; maybe beyond the last sample.
 
-    >>> first_index_at(0, 50.0, 20_000_000), first_index_at(0, 50.0, 20_000_001)
-    (1, 2)
+    >>> first_index_at(0, 50.0, [20_000_000, 20_000_001]).tolist()
+    [1, 2]
     """
-    if time <= t0:
-        return 0
-    whole, rest = divmod(time - t0, SECOND)
-    index = math.floor(whole * rate + rest * rate / SECOND)
+    time = np.asarray(time, dtype=np.int64)
+    whole, rest = np.divmod(time - t0, SECOND)
+    index = np.maximum(np.floor(whole * rate + rest * rate / SECOND), 0).astype(np.int64)
     # Floating point may be off by one either way; the sample times decide.
-    while index > 0 and sample_times(t0, rate, index - 1) >= time:
-        index -= 1
-    while sample_times(t0, rate, index) < time:
-        index += 1
-    return index
+    while (late := (index > 0) & (sample_times(t0, rate, index - 1) >= time)).any():
+        index = index - late
+    while (early := sample_times(t0, rate, index) < time).any():
+        index = index + early
+    return np.asarray(index, dtype=np.int64)
 
 
 def duration(rate: float, count: int) -> int:
@@ -65,12 +63,12 @@ def duration(rate: float, count: int) -> int:
 
 
 def steps_in(span: int, rate: float) -> int:
-    """Number of samples that fit into `span` ns at `rate`: never more than the span holds, at least 1.
+    """Number of samples whose periods fit into `span` ns at `rate`, to the nanosecond; at least 1.
 
     >>> steps_in(SECOND, 12.0), steps_in(SECOND // 2, 25600.0)
     (12, 12800)
     """
-    return max(1, math.floor(span * rate / SECOND + 1e-6))
+    return max(1, int(first_index_at(0, rate, span + 1)) - 1)
 
 
 def whole_positions(
@@ -84,8 +82,9 @@ def whole_positions(
     >>> whole_positions(0, 1.0, 4, start=0, stop=4 * SECOND, steps=2).tolist()
     [0.5, 2.5]
     """
-    middle = start + (np.arange(steps) + 0.5) * ((stop - start) / steps)
-    position = (middle - t0) * (rate / SECOND) - 0.5
+    # Relative to the first sample: as floats, times since 1970 are only good to 256 ns.
+    middle = (start - t0) + (np.arange(steps) + 0.5) * ((stop - start) / steps)
+    position = middle * (rate / SECOND) - 0.5
     return np.clip(position, 0.0, max(count - 1, 0))
 
 
@@ -100,9 +99,14 @@ def resample(samples: NDArray[Any], positions: NDArray[np.float64], method: Resa
     if method == "nearest":
         return np.asarray(samples[np.floor(positions + 0.5).astype(np.int64)])
     low = np.floor(positions).astype(np.int64)
-    high = np.minimum(low + 1, len(samples) - 1)
-    weight = (positions - low).reshape(-1, *[1] * (samples.ndim - 1))
-    mixed = samples[low] * (1.0 - weight) + samples[high] * weight
+    weight = positions - low
+    if not weight.any():
+        return np.asarray(samples[low])
+    # Where the weight is 0, the neighbour is the sample itself: a NaN after it must not reach it.
+    high = np.ceil(positions).astype(np.int64)
+    weight = weight.reshape(-1, *[1] * (samples.ndim - 1))
+    with np.errstate(invalid="ignore"):  # inf times 0: not finite either way
+        mixed = samples[low] * (1.0 - weight) + samples[high] * weight
     if np.issubdtype(samples.dtype, np.integer):
         mixed = np.rint(mixed)
     return np.asarray(mixed.astype(samples.dtype))

@@ -56,7 +56,8 @@ class Method:
                 found=f"earlier: {self.earlier}, alpha: {self.alpha}",
                 expected="both, or neither",
             )
-        if not 0 <= self.alpha < 1 or not 0 <= self.warmup < 1 or self.temperature <= 0 or self.views < 1:
+        good = 0 <= self.alpha < 1 and 0 <= self.warmup < 1 and 0 < self.temperature < math.inf
+        if not good or self.views < 1:
             raise ConfigError(
                 "a method's number is out of range",
                 inside="method",

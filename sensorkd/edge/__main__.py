@@ -11,9 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from sensorkd.edge.bundle import EdgeBundle
+from sensorkd.edge.bundle import EdgeBundle, load_arrays
 from sensorkd.edge.predictor import EdgePredictor
 from sensorkd.errors import BundleError, SensorkdError
 
@@ -38,11 +36,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _verify(options.bundle, as_json=options.json)
         else:
             _predict(options.bundle, options.windows, options.out)
-    except SensorkdError as error:
+    except (SensorkdError, OSError) as error:
         if options.debug:
             raise
         print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+        return error.exit_code if isinstance(error, SensorkdError) else 2
     return 0
 
 
@@ -58,6 +56,13 @@ def _predict(folder: Path, windows: Path, out: Path | None) -> None:
     rows = predictor.predict(inputs, arrays.get("presence")).rows()
     for name in ("t_ref", "recording"):
         if name in arrays:
+            if len(arrays[name]) != len(rows):
+                raise BundleError(
+                    f"{name!r} is not of these windows",
+                    file=windows,
+                    found=f"{len(arrays[name])} values",
+                    expected=f"{len(rows)}, one a window",
+                )
             rows = [{name: value, **row} for row, value in zip(rows, arrays[name].tolist(), strict=True)]
     if out is None:
         _write_csv(rows, sys.stdout)
@@ -82,13 +87,7 @@ def load_windows(path: Path) -> dict[str, Any]:
     Raises:
         BundleError: it is none, or holds no input.
     """
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            loaded = {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError, AttributeError, EOFError) as error:
-        raise BundleError(
-            "not an .npz of windows", file=path, found=error, mend="write it with `sensorkd windows`"
-        ) from error
+    loaded = load_arrays(path, mend="write it with `sensorkd windows`")
     if not any(name.startswith("input.") for name in loaded):
         raise BundleError("no windows in this file", file=path, found=sorted(loaded), expected="input.<name>")
     return loaded

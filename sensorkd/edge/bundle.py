@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,6 +51,19 @@ class BundleDescription:
     extra: Mapping[str, Any] = field(default_factory=dict)
     schema: Literal["bundle-1.0"] = "bundle-1.0"
 
+    def __post_init__(self) -> None:
+        checks = {
+            "`inputs` must name at least one input": bool(self.inputs),
+            "`classes` must be two different names or more": len(set(self.classes)) == len(self.classes) > 1
+            and all(isinstance(name, str) for name in self.classes),
+            "`files` must map names to SHA-256 digests": isinstance(self.files, Mapping)
+            and all(isinstance(digest, str) for digest in self.files.values()),
+            "`tolerance` must be a number above 0": isinstance(self.tolerance, float) and self.tolerance > 0,
+        }
+        for problem, good in checks.items():
+            if not good:
+                raise ValueError(problem)
+
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         tree = dataclasses.asdict(self)
@@ -92,10 +107,11 @@ class EdgeBundle:
         path = folder / DESCRIPTION
         try:
             description = BundleDescription.from_json(json.loads(path.read_text(encoding="utf-8")))
-        except (FileNotFoundError, NotADirectoryError) as error:
+        except OSError as error:
             raise BundleError(
                 "not a bundle",
                 file=folder,
+                found=error,
                 expected=f"a folder with {DESCRIPTION}, as `sensorkd export` writes it",
             ) from error
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -125,9 +141,38 @@ class EdgeBundle:
         return (self.folder / MODEL).read_bytes()
 
     def golden(self) -> dict[str, NDArray[Any]]:
-        """`input.<name>`, presence, logits, embedding of the batch that the exported model must repeat."""
-        with np.load(self.folder / GOLDEN, allow_pickle=False) as arrays:
+        """`input.<name>`, presence, logits, embedding of the batch that the exported model must repeat.
+
+        Raises:
+            BundleError: it is not such a batch.
+        """
+        arrays = load_arrays(self.folder / GOLDEN, mend="export the bundle again")
+        inputs = {f"input.{name}" for name in self.description.inputs}
+        expected = {*inputs, "presence", "logits", "embedding"}
+        if set(arrays) != expected:
+            raise BundleError(
+                "the golden batch does not hold what it should",
+                file=self.folder / GOLDEN,
+                found=sorted(arrays),
+                expected=sorted(expected),
+            )
+        return arrays
+
+
+def load_arrays(path: Path, *, mend: str) -> dict[str, NDArray[Any]]:
+    """Arrays of an .npz, never a pickle.
+
+    Raises:
+        BundleError: it is none; `mend` says what to do.
+    """
+    try:
+        with path.open("rb") as handle:
+            if handle.read(2) != b"PK":
+                raise ValueError("not a zip file")
+        with np.load(path, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
+    except (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+        raise BundleError("not an .npz of arrays", file=path, found=error, mend=mend) from error
 
 
 def _check_file(folder: Path, name: str, digest: str) -> None:

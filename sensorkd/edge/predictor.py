@@ -94,14 +94,22 @@ class EdgePredictor:
             )
         except Exception as error:  # onnxruntime raises classes of its own, without a common ancestor
             raise BundleError("the model cannot be loaded", file=bundle.folder, found=error) from error
-        expected = {*bundle.description.inputs, "presence"}
-        found = {item.name for item in self._session.get_inputs()}
+        expected = {*bundle.description.inputs, "presence", "logits", "embedding"}
+        found = {item.name for item in (*self._session.get_inputs(), *self._session.get_outputs())}
         if found != expected:
             raise BundleError(
-                "the model's inputs are not those of the description",
+                "the model's inputs and outputs are not those of the description",
                 file=bundle.folder,
                 found=sorted(found),
                 expected=sorted(expected),
+            )
+        classes = {item.name: item.shape for item in self._session.get_outputs()}["logits"][-1]
+        if classes != len(bundle.description.classes):
+            raise BundleError(
+                "the model does not tell the description's classes apart",
+                file=bundle.folder,
+                found=f"{classes} logits",
+                expected=f"{len(bundle.description.classes)}, one a class",
             )
 
     def predict(
@@ -183,6 +191,13 @@ class EdgePredictor:
             name[len("input.") :]: values for name, values in golden.items() if name.startswith("input.")
         }
         found = self.predict(inputs, golden["presence"])
+        if found.logits.shape != golden["logits"].shape:
+            raise BundleError(
+                "the golden logits are of other windows or classes",
+                file=self.bundle.folder,
+                found=golden["logits"].shape,
+                expected=found.logits.shape,
+            )
         worst = float(np.abs(found.logits - golden["logits"]).max())
         tolerance = self.bundle.description.tolerance
         top = np.sort(golden["logits"], axis=1)

@@ -92,31 +92,35 @@ class VideoEncoder(Encoder):
         self.stages = nn.ModuleDict()
         strides = sorted(strides_for(steps, len(widths), target=4))
         for number, (width, stride) in enumerate(zip(widths, strides, strict=True), start=1):
-            kernel = 5 if number == 1 else 3
-            self.stages[f"stage{number}"] = VideoStage(channels, width, kernel=kernel, time_stride=stride)
+            # Mixing time at full resolution would be half of all the work, and shows little.
+            time_stride = None if number == 1 and stride == 1 else stride
+            self.stages[f"stage{number}"] = VideoStage(channels, width, time_stride=time_stride)
             channels = width
 
 
 class VideoStage(nn.Module):
-    """One stage of a video encoder: a strided 2-D convolution on frames, a 1-D one along time."""
+    """One stage of a video encoder: a strided 2-D convolution on frames, a 1-D one along time or none."""
 
-    def __init__(self, channels: int, width: int, *, kernel: int, time_stride: int) -> None:
+    def __init__(self, channels: int, width: int, *, time_stride: int | None) -> None:
         super().__init__()
         self.space = nn.Sequential(
-            nn.Conv2d(channels, width, kernel, 2, kernel // 2, bias=False), nn.BatchNorm2d(width), nn.ReLU()
+            nn.Conv2d(channels, width, 3, 2, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()
         )
-        self.time = nn.Sequential(
-            # Rows are time, columns are pixels: a 2-D kernel is faster on CPUs than Conv3d.
-            nn.Conv2d(width, width, (3, 1), (time_stride, 1), (1, 0), bias=False),
-            nn.BatchNorm2d(width),
-            nn.ReLU(),
-        )
+        self.time: nn.Sequential | None = None
+        if time_stride is not None:
+            self.time = nn.Sequential(
+                # Rows are time, columns are pixels: a 2-D kernel is faster on CPUs than Conv3d.
+                nn.Conv2d(width, width, (3, 1), (time_stride, 1), (1, 0), bias=False),
+                nn.BatchNorm2d(width),
+                nn.ReLU(),
+            )
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, T, H, W) -> (B, width, T / time_stride, H / 2, W / 2)."""
         batch, channels, time, height, width = x.shape
         frames = self.space(x.transpose(1, 2).reshape(batch * time, channels, height, width))
         wide, height, width = frames.shape[1:]
-        pixels = frames.reshape(batch, time, wide, height * width).transpose(1, 2)
-        mixed: Tensor = self.time(pixels)
+        mixed: Tensor = frames.reshape(batch, time, wide, height * width).transpose(1, 2)
+        if self.time is not None:
+            mixed = self.time(mixed)
         return mixed.reshape(batch, wide, -1, height, width)

@@ -43,7 +43,9 @@ def _bin_weights(length: int, bins: int) -> tuple[tuple[float, ...], ...]:
     """(length, bins) weights of the means, as numbers: the exporter then sees one constant."""
     edges = [round(index * length / bins) for index in range(bins + 1)]
     return tuple(
-        tuple(1.0 / (last - first) if first <= row < last else 0.0 for first, last in itertools.pairwise(edges))
+        tuple(
+            1.0 / (last - first) if first <= row < last else 0.0 for first, last in itertools.pairwise(edges)
+        )
         for row in range(length)
     )
 

@@ -58,6 +58,16 @@ def _stream(file: GuardedFile, group: str, name: str) -> Stream:
         count=table["count"].astype(np.int64),
     )
     check_segments(segments, len(dataset), file=file.path, inside=f"{group}/segments")
+    channels = tuple(attributes.get("channels", ()))
+    if channels and len(channels) != dataset.shape[-1]:
+        raise ArchiveError(
+            "one name a channel is needed",
+            file=file.path,
+            inside=f"{group} attribute channels",
+            found=list(channels),
+            expected=f"{dataset.shape[-1]} names",
+            mend="correct the attribute, or remove it",
+        )
     axes = schema.CANONICAL_AXES[dataset.ndim]
     return Stream(
         name=name,
@@ -68,7 +78,7 @@ def _stream(file: GuardedFile, group: str, name: str) -> Stream:
         dtype=dataset.dtype,
         scale=float(attributes["scale"]),
         offset=float(attributes["offset"]),
-        channels=tuple(attributes.get("channels", ())),
+        channels=channels,
     )
 
 
@@ -76,12 +86,14 @@ def _track(file: GuardedFile, group: str) -> LabelTrack:
     table = file.dataset(f"{group}/intervals")[()]
     labels = tuple(plain(label) for label in table["label"])
     track = LabelTrack(table["t0"].astype(np.int64), table["t1"].astype(np.int64), labels)
-    if (track.t1 <= track.t0).any():
+    fault = track.fault()
+    if fault is not None:
         raise ArchiveError(
-            "a label interval ends before it begins",
+            fault[0],
             file=file.path,
             inside=f"{group}/intervals",
-            found=f"row {int(np.argmax(track.t1 <= track.t0))}",
-            expected="t1 > t0",
+            found=fault[1],
+            expected="t1 > t0, and one class at a time",
+            mend="correct the table of intervals",
         )
     return track

@@ -6,7 +6,7 @@ zeros for virtual datasets without a source and for absurd declared shapes. Noth
 
 from __future__ import annotations
 
-import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,25 +15,14 @@ import h5py
 import numpy as np
 
 from sensorkd.errors import ArchiveError, nearest
+from sensorkd.recordings.signature import check_signature
+from sensorkd.recordings.storage import check_storage
 
 __all__ = ["GuardedFile", "plain"]
 
-SIGNATURE = b"\x89HDF\r\n\x1a\n"
-OTHER_FORMATS = {
-    b"\x89PNG": "a PNG image",
-    b"\xff\xd8\xff": "a JPEG image",
-    b"PK\x03\x04": "a zip archive",
-    b"PAR1": "a Parquet table",
-    b"\x1f\x8b": "a gzip file",
-    b"RIFF": "a RIFF file (AVI or WAV)",
-    b"%PDF": "a PDF",
-}
 MAX_SOFT_LINKS = 8
-MAX_CHUNK_BYTES = 1 << 30
-# gzip cannot compress better than about 1:1032, so a larger ratio of declared to stored bytes means
-# that most of the dataset was never written or that it is a bomb.
-MAX_RATIO = 1100
-SMALL_ENOUGH = 1 << 26
+MAX_DEPTH = 64
+MAX_NODES = 1_000_000
 
 
 class GuardedFile:
@@ -45,25 +34,16 @@ class GuardedFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        _check_signature(path)
+        self._checked: dict[str, h5py.Dataset] = {}
+        check_signature(path)
         try:
             self._file = h5py.File(path, "r")
-        except BlockingIOError as error:
-            raise ArchiveError(
-                "the file is in use by a writer",
-                file=path,
-                mend="wait until it is closed, or copy it",
-            ) from error
         except OSError as error:
-            raise ArchiveError(
-                _plain_reason(str(error)),
-                file=path,
-                found=f"{path.stat().st_size} bytes; HDF5 says: {error}",
-                mend="restore the file from its source; a logger that died leaves such files",
-            ) from error
+            raise _not_opened(path, error) from error
 
     def close(self) -> None:
         """Close the file; nodes handed out before become invalid."""
+        self._checked.clear()
         self._file.close()
 
     def __enter__(self) -> GuardedFile:
@@ -81,39 +61,39 @@ class GuardedFile:
         """The group at a path inside the file."""
         node = self._resolve(inside)
         if not isinstance(node, h5py.Group):
-            raise ArchiveError(
-                "not a group", file=self.path, inside=inside, found=_kind(node), expected="a group"
-            )
+            raise self._wrong_kind(node, inside, "a group")
         return node
 
     def dataset(self, inside: str) -> h5py.Dataset:
         """The dataset at a path inside the file, refused if its storage cannot be trusted."""
-        node = self._resolve(inside)
-        if not isinstance(node, h5py.Dataset):
-            raise ArchiveError(
-                "not a dataset",
-                file=self.path,
-                inside=inside,
-                found=_kind(node),
-                expected="a dataset",
-            )
-        self._check_storage(node, inside)
-        return node
+        if inside not in self._checked:
+            node = self._resolve(inside)
+            if not isinstance(node, h5py.Dataset):
+                raise self._wrong_kind(node, inside, "a dataset")
+            check_storage(node, file=self.path, inside=inside)
+            self._checked[inside] = node
+        return self._checked[inside]
 
     def node(self, inside: str) -> h5py.Group | h5py.Dataset:
         """The group or dataset at a path inside the file."""
         node = self._resolve(inside)
         if isinstance(node, h5py.Dataset):
-            self._check_storage(node, inside)
+            check_storage(node, file=self.path, inside=inside)
+        elif not isinstance(node, h5py.Group):
+            raise self._wrong_kind(node, inside, "a group or a dataset")
         return node
+
+    def is_group(self, inside: str) -> bool:
+        """Whether the path, which must exist, leads to a group."""
+        return isinstance(self._resolve(inside), h5py.Group)
 
     def exists(self, inside: str) -> bool:
         """Whether every part of a path is there; no link is followed."""
         node: Any = self._file["/"]
-        for part in [part for part in inside.split("/") if part]:
+        for part in _parts(inside):
             if not isinstance(node, h5py.Group) or not _has(node, part):
                 return False
-            if not isinstance(node.get(part, getlink=True), h5py.HardLink):
+            if _link_type(node, part) != h5py.h5l.TYPE_HARD:
                 return True  # the link itself is judged when it is followed
             node = node.get(part)
         return True
@@ -122,40 +102,47 @@ class GuardedFile:
         """Names below a group, sorted as HDF5 keeps them."""
         return list(self.group(inside))
 
-    def walk(self, inside: str = "/") -> Iterator[tuple[str, h5py.Group | h5py.Dataset]]:
-        """Every group and dataset at and below a path, checked, parents first.
+    def walk(self) -> Iterator[tuple[str, h5py.Group | h5py.Dataset]]:
+        """Every group and dataset of the file, checked, parents first.
 
         Raises:
-            ArchiveError: a link leads back to a group that is being walked.
+            ArchiveError: a link leads back to a group that is being walked, or the tree has no end.
         """
-        yield from self._walk(inside.rstrip("/") or "/", ())
+        for number, found in enumerate(self._walk("/", ())):
+            if number >= MAX_NODES:
+                raise ArchiveError(
+                    "the tree has no end",
+                    file=self.path,
+                    inside=found[0],
+                    found=f"more than {MAX_NODES:,} groups and datasets",
+                    mend="remove links that make one group appear in many places, or split the file",
+                )
+            yield found
 
     def _walk(self, inside: str, above: tuple[Any, ...]) -> Iterator[tuple[str, h5py.Group | h5py.Dataset]]:
-        node = self._resolve(inside)
+        node = self.node(inside)
+        yield inside, node
         if isinstance(node, h5py.Dataset):
-            self._check_storage(node, inside)
-            yield inside, node
             return
-        if not isinstance(node, h5py.Group):
-            raise ArchiveError(
-                "neither a group nor a dataset", file=self.path, inside=inside, found=_kind(node)
-            )
         identity = h5py.h5o.get_info(node.id).addr
-        if identity in above:
+        if identity in above or len(above) >= MAX_DEPTH:
             raise ArchiveError(
-                "a link leads back to a group above it: the tree has a cycle",
+                "a link leads back to a group above it: the tree has a cycle"
+                if identity in above
+                else "groups lie too deep in groups",
                 file=self.path,
                 inside=inside,
-                mend="remove the link",
+                found=f"{len(above)} groups above this one",
+                expected=f"a tree of at most {MAX_DEPTH} levels",
+                mend="remove the link, or flatten the tree",
             )
-        yield inside, node
         for name in node:
             yield from self._walk(f"{inside.rstrip('/')}/{name}", (*above, identity))
 
     def _resolve(self, inside: str) -> Any:
         """Follow a path part by part, so that no link is taken unseen."""
         node: Any = self._file["/"]
-        parts = [part for part in inside.split("/") if part]
+        parts = _parts(inside)
         done: list[str] = []
         soft_links = 0
         while parts:
@@ -163,33 +150,40 @@ class GuardedFile:
             here = "/" + "/".join([*done, part])
             if not isinstance(node, h5py.Group) or not _has(node, part):
                 raise self._missing(node, part, here)
-            link = node.get(part, getlink=True)
-            if isinstance(link, h5py.ExternalLink):
-                raise ArchiveError(
-                    "an external link is refused: it can reach any file of this computer",
-                    file=self.path,
-                    inside=here,
-                    found=f"a link to {link.filename}:{link.path}",
-                    mend="copy the data into the file (h5copy) in place of the link",
-                )
-            if isinstance(link, h5py.SoftLink):
-                soft_links += 1
-                if soft_links > MAX_SOFT_LINKS:
-                    raise ArchiveError(
-                        "soft links lead to soft links without an end",
-                        file=self.path,
-                        inside=here,
-                        expected=f"at most {MAX_SOFT_LINKS} on a path",
-                        mend="point the link at the object itself",
-                    )
-                absolute = link.path.startswith("/")
-                target = [piece for piece in link.path.split("/") if piece not in ("", ".")]
-                parts = [*([] if absolute else done), *target, *parts]
-                node, done = self._file["/"], []
+            if _link_type(node, part) == h5py.h5l.TYPE_HARD:
+                node = node.get(part)
+                done.append(part)
                 continue
-            node = node.get(part)
-            done.append(part)
+            soft_links += 1
+            target = self._soft_target(node, part, here, soft_links)
+            parts = [*([] if target.startswith("/") else done), *_parts(target), *parts]
+            node, done = self._file["/"], []
         return node
+
+    def _soft_target(self, group: h5py.Group, name: str, here: str, followed: int) -> str:
+        """Where a link that is not a hard one leads, if it may be followed."""
+        kind = _link_type(group, name)
+        if kind != h5py.h5l.TYPE_SOFT:
+            link = group.get(name, getlink=True) if kind == h5py.h5l.TYPE_EXTERNAL else None
+            raise ArchiveError(
+                "an external link is refused: it can reach any file of this computer",
+                file=self.path,
+                inside=here,
+                found=f"a link to {link.filename}:{link.path}" if link else f"a link of type {kind}",
+                expected="a hard link, or a soft link inside the file",
+                mend="copy the data into the file (h5copy) in place of the link",
+            )
+        target = str(group.get(name, getlink=True).path)
+        if followed > MAX_SOFT_LINKS:
+            raise ArchiveError(
+                "soft links lead to soft links without an end",
+                file=self.path,
+                inside=here,
+                found=f"a link to {target}",
+                expected=f"at most {MAX_SOFT_LINKS} on a path",
+                mend="point the link at the object itself",
+            )
+        return target
 
     def _missing(self, node: Any, part: str, here: str) -> ArchiveError:
         names = list(node) if isinstance(node, h5py.Group) else []
@@ -199,120 +193,72 @@ class GuardedFile:
             file=self.path,
             inside=here,
             found=f"beside it: {listed or 'no members'}",
+            expected=f"a member {part!r}",
             mend=f"{nearest(part, names)}name an existing path in the layout, or mend the file",
         )
 
-    def _check_storage(self, dataset: h5py.Dataset, inside: str) -> None:
-        if dataset.is_virtual:
-            raise ArchiveError(
-                "a virtual dataset is refused: its sources are other files, and missing ones read as zeros",
-                file=self.path,
-                inside=inside,
-                found=", ".join(sorted({source.file_name for source in dataset.virtual_sources()})),
-                mend="copy the data into one file (h5repack does)",
-            )
-        if dataset.external:
-            raise ArchiveError(
-                "external storage is refused: it can reach any file of this computer",
-                file=self.path,
-                inside=inside,
-                found=", ".join(str(entry[0]) for entry in dataset.external),
-                mend="copy the data into the file (h5repack does)",
-            )
-        declared = math.prod(dataset.shape or ()) * dataset.dtype.itemsize
-        stored = int(dataset.id.get_storage_size())
-        if declared > SMALL_ENOUGH and declared > MAX_RATIO * stored:
-            raise ArchiveError(
-                "the declared size is out of proportion to what is stored",
-                file=self.path,
-                inside=inside,
-                found=f"shape {dataset.shape}, {declared:,} bytes declared, {stored:,} stored",
-                expected=f"at most {MAX_RATIO} declared for each byte stored",
-                mend="cut the dataset to what was written, or restore the file",
-            )
-        chunk = math.prod(dataset.chunks or (0,)) * dataset.dtype.itemsize
-        if chunk > MAX_CHUNK_BYTES:
-            raise ArchiveError(
-                "a chunk is too large to be read safely",
-                file=self.path,
-                inside=inside,
-                found=f"chunks {dataset.chunks}, {chunk:,} bytes",
-                expected=f"at most {MAX_CHUNK_BYTES:,} bytes",
-                mend="rewrite with smaller chunks (h5repack -l CHUNK=...)",
-            )
+    def _wrong_kind(self, node: object, inside: str, expected: str) -> ArchiveError:
+        kind = {h5py.Group: "a group", h5py.Dataset: "a dataset"}.get(type(node), "a named data type")
+        return ArchiveError(
+            f"not {expected}",
+            file=self.path,
+            inside=inside,
+            found=kind,
+            expected=expected,
+            mend="correct the path in the layout, or mend the file",
+        )
+
+
+def _parts(inside: str) -> list[str]:
+    return [part for part in inside.split("/") if part not in ("", ".")]
+
+
+def _encoded(name: str) -> bytes:
+    # The way h5py decodes names that are not UTF-8, backwards.
+    return name.encode("utf-8", errors="surrogateescape")
 
 
 def _has(group: h5py.Group, name: str) -> bool:
     # Not `name in group`, which follows an external link to see whether it is broken.
-    return bool(group.id.links.exists(name.encode()))
+    return bool(group.id.links.exists(_encoded(name)))
 
 
-def _kind(node: object) -> str:
-    return "a dataset" if isinstance(node, h5py.Dataset) else f"a {type(node).__name__.lower()}"
+def _link_type(group: h5py.Group, name: str) -> int:
+    return int(group.id.links.get_info(_encoded(name)).type)
 
 
-def _check_signature(path: Path) -> None:
-    """Say what the file is when it is not HDF5, before h5py sees it."""
-    if not path.is_file():
-        what = "a folder" if path.is_dir() else "nothing"
-        raise ArchiveError("no such file", file=path, found=what, expected="an HDF5 file")
-    with path.open("rb") as handle:
-        head = handle.read(16)
-        if not head:
-            raise ArchiveError(
-                "the file is empty: the logger likely died before its first flush",
-                file=path,
-                found="0 bytes",
-                mend="remove it, or copy it again from the logger",
-            )
-        offset = 0
-        while head[: len(SIGNATURE)] != SIGNATURE:
-            # The format allows a user block: the signature may also lie at 512, 1024, 2048 ...
-            offset = 512 if offset == 0 else offset * 2
-            handle.seek(offset)
-            block = handle.read(len(SIGNATURE))
-            if len(block) < len(SIGNATURE):
-                raise ArchiveError(
-                    "not an HDF5 file",
-                    file=path,
-                    found=_format_of(path),
-                    mend="name HDF5 archives only; convert other formats first",
-                )
-            if block == SIGNATURE:
-                return
-
-
-def _format_of(path: Path) -> str:
-    with path.open("rb") as handle:
-        head = handle.read(512)
-    for magic, name in OTHER_FORMATS.items():
-        if head.startswith(magic):
-            return name
-    if SIGNATURE.startswith(head):
-        return f"{len(head)} bytes: an HDF5 file cut short"
-    if head[4:8] == b"ftyp":
-        return "an MP4 video"
-    try:
-        text = head.decode("utf-8")
-    except UnicodeDecodeError:
-        return "unknown binary data"
-    return "comma-separated text" if "," in text or ";" in text else "plain text"
-
-
-def _plain_reason(message: str) -> str:
-    if "truncated" in message:
-        return "the file is cut short"
-    if "unable to lock" in message or "already open" in message:
-        return "the file is in use by a writer"
-    return "HDF5 cannot open the file: its structure is damaged"
+def _not_opened(path: Path, error: OSError) -> ArchiveError:
+    size, message = path.stat().st_size, str(error)
+    if isinstance(error, BlockingIOError) or "unable to lock" in message or "already open" in message:
+        return ArchiveError(
+            "the file is in use by a writer",
+            file=path,
+            found=message,
+            expected="a file that is closed",
+            mend="wait until it is closed, or copy it",
+        )
+    stored = re.search(r"stored_eof = (\d+)", message)
+    cut = stored is not None or "truncated" in message
+    return ArchiveError(
+        "the file is cut short" if cut else "HDF5 cannot open the file: its structure is damaged",
+        file=path,
+        found=f"{size:,} bytes" + ("" if stored else f"; HDF5 says: {message}"),
+        expected=f"{int(stored.group(1)):,} bytes" if stored else "a whole HDF5 file",
+        mend="restore the file from its source; a logger that died leaves such files",
+    )
 
 
 def plain(value: Any) -> Any:
-    """An HDF5 value as plain Python: bytes to str, NumPy scalars to numbers, arrays to lists."""
+    """An HDF5 value as plain Python: str for bytes, numbers, lists for arrays, None for an empty one."""
     if isinstance(value, bytes):
         return value.decode("utf-8", errors="replace")
+    if isinstance(value, h5py.Empty):
+        return None
     if isinstance(value, np.ndarray):
         return [plain(item) for item in value.tolist()]
+    if isinstance(value, np.longdouble):
+        return float(value)
     if isinstance(value, np.generic):
-        return plain(value.item())
+        item = value.item()
+        return str(item) if isinstance(item, np.generic) else plain(item)
     return value

@@ -19,7 +19,10 @@ Clock = Literal["utc", "relative"]
 
 @dataclass(frozen=True)
 class LabelTrack:
-    """What is known of one target over time: half-open intervals [t0, t1) in ns, and their classes."""
+    """What is known of one target over time: half-open intervals [t0, t1) in ns, and their classes.
+
+    Intervals may lie in any order; two that overlap have the same class.
+    """
 
     t0: NDArray[np.int64]
     t1: NDArray[np.int64]
@@ -29,6 +32,27 @@ class LabelTrack:
     def constant(cls, label: str, *, start: int, end: int) -> LabelTrack:
         """One class for the whole time."""
         return cls(np.array([start], dtype=np.int64), np.array([end], dtype=np.int64), (label,))
+
+    def fault(self) -> tuple[str, str] | None:
+        """What is wrong with the intervals, and where: one ends before it begins, or two contradict."""
+        for row in np.flatnonzero(self.t1 <= self.t0):
+            return "a label interval ends before it begins", f"row {row}: [{self.t0[row]}, {self.t1[row]}) ns"
+        order = np.lexsort((self.t1, self.t0))
+        latest: int | None = None  # of the rows so far, the one that ends last
+        for row in order.tolist():
+            if (
+                latest is not None
+                and self.t0[row] < self.t1[latest]
+                and self.label[row] != self.label[latest]
+            ):
+                return (
+                    "two label intervals of one target contradict each other",
+                    f"rows {latest} and {row}: {self.label[latest]!r} and {self.label[row]!r} "
+                    f"at {self.t0[row]} ns",
+                )
+            if latest is None or self.t1[row] > self.t1[latest]:
+                latest = row
+        return None
 
 
 @dataclass(frozen=True)
@@ -49,10 +73,10 @@ class Recording:
 
     @property
     def start(self) -> int:
-        """Earliest first sample of any stream, ns."""
-        return min(stream.start for stream in self.streams.values())
+        """Earliest first sample of any stream, ns; 0 without streams."""
+        return min((stream.start for stream in self.streams.values()), default=0)
 
     @property
     def end(self) -> int:
-        """Latest end of any stream, ns."""
-        return max(stream.end for stream in self.streams.values())
+        """Latest end of any stream, ns; 0 without streams."""
+        return max((stream.end for stream in self.streams.values()), default=0)

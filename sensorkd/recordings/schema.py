@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import math
 from importlib import resources
 from typing import Any
 
@@ -48,13 +50,9 @@ def check_archive(file: GuardedFile) -> None:
             expected=SCHEMA,
             mend="give a layout that maps this tree (--layout FILE; examples/layouts has some)",
         )
-    document = json.loads(
-        resources.files("sensorkd.data_schemas").joinpath(f"{SCHEMA}.json").read_text("utf-8")
-    )
-    validator = jsonschema.Draft202012Validator(document)
-    errors = sorted(validator.iter_errors(skeleton(file)), key=lambda error: len(error.path))
-    if errors:
-        first = jsonschema.exceptions.best_match(errors) or errors[0]
+    errors = list(_validator().iter_errors(skeleton(file)))
+    first = jsonschema.exceptions.best_match(errors)
+    if first is not None:
         raise ArchiveError(
             "the tree does not follow recording-1.0",
             file=file.path,
@@ -66,13 +64,20 @@ def check_archive(file: GuardedFile) -> None:
         )
 
 
+@functools.cache
+def _validator() -> jsonschema.Draft202012Validator:
+    text = resources.files("sensorkd.data_schemas").joinpath(f"{SCHEMA}.json").read_text("utf-8")
+    return jsonschema.Draft202012Validator(json.loads(text))
+
+
 def skeleton(file: GuardedFile) -> dict[str, Any]:
     """The tree as JSON: kinds, attributes, dtypes and shapes; no sample is read."""
     nodes: dict[str, dict[str, Any]] = {}
     for path, node in file.walk():
-        entry: dict[str, Any] = {"attributes": {key: plain(value) for key, value in node.attrs.items()}}
+        entry: dict[str, Any] = {"attributes": {key: _json(value) for key, value in node.attrs.items()}}
         if isinstance(node, h5py.Dataset):
-            entry |= {"node": "dataset", "dtype": _dtype(node.dtype), "shape": list(node.shape)}
+            shape = None if node.shape is None else list(node.shape)
+            entry |= {"node": "dataset", "dtype": _dtype(node.dtype), "shape": shape}
         else:
             entry |= {"node": "group", "members": {}}
         nodes[path] = entry
@@ -80,6 +85,12 @@ def skeleton(file: GuardedFile) -> dict[str, Any]:
             parent, name = path.rsplit("/", 1)
             nodes[parent or "/"]["members"][name] = entry
     return nodes["/"]
+
+
+def _json(value: Any) -> Any:
+    """JSON has no NaN and no infinity; as text they fail wherever a number is asked for."""
+    value = plain(value)
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _dtype(dtype: np.dtype[Any]) -> str:
@@ -90,7 +101,10 @@ def _dtype(dtype: np.dtype[Any]) -> str:
 
 
 def _place(path: Any) -> str:
-    parts = list(path)
-    names = [str(parts[i + 1]) for i in range(len(parts) - 1) if parts[i] == "members"]
-    attribute = f" attribute {parts[-1]}" if "attributes" in parts[:-1] else ""
+    parts = [str(part) for part in path]
+    names = []
+    while len(parts) > 1 and parts[0] == "members":
+        names.append(parts[1])
+        parts = parts[2:]
+    attribute = f" attribute {parts[1]}" if len(parts) > 1 and parts[0] == "attributes" else ""
     return "/" + "/".join(names) + attribute

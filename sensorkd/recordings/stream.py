@@ -18,7 +18,9 @@ from sensorkd.recordings.guard import GuardedFile
 
 __all__ = ["Axis", "SampleSource", "Segments", "Stream"]
 
-RATE_LIMIT = 1e9
+# From once in 30 years to the resolution of the clock.
+RATE_LIMITS = (1e-9, 1e9)
+TIME_LIMIT = 9e18
 
 Axis = Literal["segment", "time", "height", "width", "channel"]
 
@@ -52,11 +54,7 @@ class Segments:
     @property
     def ends(self) -> NDArray[np.int64]:
         """(S,) int64 ns: one period after the last sample of each segment."""
-        lengths = [
-            timeline.duration(float(rate), int(count))
-            for rate, count in zip(self.rate, self.count, strict=True)
-        ]
-        return np.asarray(self.t0 + np.array(lengths, dtype=np.int64), dtype=np.int64)
+        return timeline.sample_times(self.t0, self.rate, self.count)
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,7 @@ class SampleSource:
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Samples [start, stop) as (n, *sample_shape): time first, channel last."""
-        dataset = open_guarded(self.path, os.getpid()).dataset(self.dataset)
+        dataset = open_guarded(self.path).dataset(self.dataset)
         if tuple(dataset.shape) != self.shape:
             raise ArchiveError(
                 "the dataset changed its shape since the file was opened",
@@ -128,9 +126,22 @@ class SampleSource:
         return sizes["time"] * sizes.get("segment", 1)
 
 
+def open_guarded(path: Path) -> GuardedFile:
+    """The open file, kept open between reads.
+
+    Raises:
+        ArchiveError: see `GuardedFile`.
+    """
+    try:
+        status = path.stat()
+    except OSError:
+        return GuardedFile(path)  # says what is wrong
+    return _kept_open(path, os.getpid(), (status.st_ino, status.st_size, status.st_mtime_ns))
+
+
 @functools.lru_cache(maxsize=64)
-def open_guarded(path: Path, process: int) -> GuardedFile:
-    """The open file of this process; keyed by process id, so a child after a fork opens its own."""
+def _kept_open(path: Path, process: int, state: tuple[int, int, int]) -> GuardedFile:
+    """Keyed by process, so a child after a fork opens its own; by state, so a replaced file is reopened."""
     return GuardedFile(path)
 
 
@@ -178,34 +189,65 @@ class Stream:
 
 
 def check_segments(segments: Segments, samples: int, *, file: Path, inside: str) -> None:
-    def fail(problem: str, found: object, expected: str) -> ArchiveError:
-        return ArchiveError(problem, file=file, inside=inside, found=found, expected=expected)
+    """Refuse segments that are empty, reach beyond the samples, overlap, or leave what int64 ns can hold.
+
+    Raises:
+        ArchiveError: naming the first segment that is wrong.
+    """
+
+    def check(good: NDArray[np.bool_], problem: str, expected: str, *columns: str) -> None:
+        for row in np.flatnonzero(~good):
+            told = ", ".join(f"{name} {getattr(segments, name)[row]}" for name in columns)
+            raise ArchiveError(
+                problem,
+                file=file,
+                inside=inside,
+                found=f"segment {row}: {told}",
+                expected=expected,
+                mend="correct the segments, or the start times and rate they come from",
+            )
 
     if len(segments) == 0:
-        raise fail("the stream has no segment", 0, "at least one")
-    check_rate(segments.rate, file=file, inside=inside)
-    if (segments.count < 1).any() or (segments.offset < 0).any():
-        raise fail(
-            "a segment is empty or begins before the array",
-            f"offset {segments.offset.min()}, count {segments.count.min()}",
-            "offset >= 0 and count >= 1",
+        raise ArchiveError(
+            "the stream has no segment",
+            file=file,
+            inside=inside,
+            found="0 segments",
+            expected="at least one",
+            mend="remove the stream, or write one row a run without a gap",
         )
-    beyond = int((segments.offset + segments.count).max())
-    if beyond > samples:
-        raise fail("a segment reaches beyond the samples", f"{beyond} of {samples}", "within the array")
-    if (segments.t0[1:] < segments.ends[:-1] - 1).any():
-        raise fail("segments overlap in time", "t0 before the end of the one before", "in order")
+    check_rate(segments.rate, file=file, inside=inside)
+    begun = (segments.count >= 1) & (segments.offset >= 0)
+    check(
+        begun, "a segment is empty or begins before the array", "offset >= 0, count >= 1", "offset", "count"
+    )
+    # Not offset + count, which may wrap round.
+    inner = (segments.count <= samples) & (segments.offset <= samples - segments.count)
+    check(inner, "a segment reaches beyond the samples", f"{samples} samples in all", "offset", "count")
+    latest = segments.t0 + segments.count / segments.rate * timeline.SECOND
+    countable = (np.abs(latest) < TIME_LIMIT) & (np.abs(segments.t0.astype(np.float64)) < TIME_LIMIT)
+    check(countable, "a segment lies outside the times that can be counted", "years 1685 to 2255", "t0")
+    # Stamps jitter: a segment may begin half a sample before the period of the last one is over.
+    slack = np.ceil(0.5 * timeline.SECOND / segments.rate[:-1]).astype(np.int64)
+    apart = np.append(True, segments.t0[1:] >= segments.ends[:-1] - slack)
+    check(apart, "segments overlap in time", "t0 at or after the end of the segment before", "t0")
 
 
 def check_rate(rate: Any, *, file: Path, inside: str) -> None:
+    """Refuse rates that are no rates.
+
+    Raises:
+        ArchiveError: with the lowest and the highest.
+    """
     rate = np.asarray(rate, dtype=np.float64)
-    if not (np.isfinite(rate) & (rate > 0) & (rate <= RATE_LIMIT)).all():
+    if not (np.isfinite(rate) & (rate >= RATE_LIMITS[0]) & (rate <= RATE_LIMITS[1])).all():
         raise ArchiveError(
             "the rate is not usable",
             file=file,
             inside=inside,
-            found=f"{rate.min()} to {rate.max()} Hz",
-            expected="a finite rate above 0",
+            found=f"{rate.min()} to {rate.max()} Hz" if rate.ndim and len(rate) > 1 else f"{rate.min()} Hz",
+            expected=f"a finite rate above 0: {RATE_LIMITS[0]:g} to {RATE_LIMITS[1]:g} Hz",
+            mend="correct the rate in the file, or name it in the layout",
         )
 
 

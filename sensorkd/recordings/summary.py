@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -89,7 +88,7 @@ def describe(recording: Recording) -> RecordingSummary:
 
 
 def _describe_stream(stream: Stream) -> StreamSummary:
-    dataset = open_guarded(stream.source.path, os.getpid()).dataset(stream.source.dataset)
+    dataset = open_guarded(stream.source.path).dataset(stream.source.dataset)
     gaps = stream.segments.t0[1:] - stream.segments.ends[:-1]
     return StreamSummary(
         name=stream.name,

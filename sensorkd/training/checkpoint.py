@@ -61,7 +61,7 @@ def _digest(tensors: Mapping[str, Tensor], told: str) -> str:
     content = hashlib.sha256(told.encode())
     for name, tensor in sorted(tensors.items()):
         content.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        content.update(tensor.reshape(-1).view(torch.uint8).numpy())
+        content.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return content.hexdigest()
 
 

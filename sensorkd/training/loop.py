@@ -9,7 +9,6 @@ import copy
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,39 +19,23 @@ from torch.utils.data import DataLoader
 
 from sensorkd.distillation.augmentation import Augmentation, AugmentationDraw
 from sensorkd.distillation.methods import Method
-from sensorkd.distillation.pretext import Transform, transform_all
-from sensorkd.distillation.soft_targets import EarlierSelf, earlier_self
+from sensorkd.distillation.pretext import transform_all
+from sensorkd.distillation.soft_targets import earlier_self
 from sensorkd.distillation.terms import check_alive, loss_terms
-from sensorkd.errors import ConfigError, RunError
+from sensorkd.errors import RunError
 from sensorkd.models.layered import LayeredStudent
 from sensorkd.models.student import Student
 from sensorkd.training.batches import Batch, WindowSource, collate
-from sensorkd.training.checkpoint import (
-    load_tensors,
-    optimiser_tensors,
-    prefixed,
-    restore_optimiser,
-    save_tensors,
-    without_prefix,
-)
+from sensorkd.training.checkpoint import load_tensors, save_tensors
 from sensorkd.training.config import TrainingConfig
-from sensorkd.training.inference import predict_logits, recompute_norms
+from sensorkd.training.inference import predict_labelled, recompute_norms
 from sensorkd.training.metrics import classification_metrics
+from sensorkd.training.recipe import Recipe
+from sensorkd.training.state import TrainingState
 
 __all__ = ["Recipe", "train"]
 
 Record = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How to train: the method, the loop's numbers, and each modality's transforms and augmentations."""
-
-    method: Method
-    config: TrainingConfig
-    families: Mapping[str, Sequence[Transform]]
-    augmentations: Mapping[str, Sequence[Augmentation]]
-    seed: int
 
 
 def train(
@@ -75,22 +58,27 @@ def train(
         on_step: called with (step, steps, terms). on_epoch: called with a record to log.
 
     Raises:
+        ConfigError: the recipe does not fit the student or the windows.
         DeadTermError: a term of the method does nothing.
-        RunError: there is nothing to resume from, or it belongs to another recipe.
+        RunError: there is nothing to resume from, or it belongs to another recipe; the loss is not finite.
     """
     method, config = recipe.method, recipe.config
-    if config.weights == "best" and dev is None:
-        raise ConfigError(
-            "`best` weights need a dev group", inside="training.weights", mend="name split.dev groups"
-        )
+    recipe.check(layered, windows, dev)
+    if not method.layered:
+        layered = layered.without_auxiliaries()
     steps, epoch_steps = config.total_steps, config.steps_per_epoch(len(windows))
     optimiser = _optimiser(layered, config)
     past = earlier_self(method, layered, every=epoch_steps)
     average = copy.deepcopy(layered.student)
-    state = _State(layered, optimiser, past, average)
-    identity = {"method": method.name, "steps": steps, "seed": recipe.seed, "batch_size": config.batch_size}
-    epoch = state.load(folder / "last.safetensors", identity) if resume else 0
-    best = -math.inf if not resume else state.best
+    state = TrainingState(layered, optimiser, past, average)
+    identity = recipe.identity(len(windows))
+    if resume:
+        state.load(folder / "last.safetensors", identity)
+    else:
+        # At once, so that a run cut off in its first epoch can be resumed like any other.
+        folder.mkdir(parents=True, exist_ok=True)
+        state.save(folder / "last.safetensors", identity)
+    epoch = state.epoch
 
     while epoch * epoch_steps < steps:
         first, last = epoch * epoch_steps, min(steps, (epoch + 1) * epoch_steps)
@@ -119,14 +107,12 @@ def train(
                 output,
                 method=method,
                 labels=labels,
-                presence=presence,
+                presence=fusion_presence,
                 views=views,
                 families=layered.families,
                 earlier=earlier,
                 alpha=alpha,
             )
-            if step == 0:
-                check_alive(terms, layered)
             loss = torch.stack([weight * terms[name] for name, weight in method.weights().items()]).sum()
             if not bool(torch.isfinite(loss)):
                 raise RunError(
@@ -135,6 +121,8 @@ def train(
                     found={name: float(term.detach()) for name, term in terms.items()},
                     mend="lower training.learning_rate, or look for broken samples with `sensorkd inspect`",
                 )
+            if step == 0:
+                check_alive(terms, layered)
 
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -170,11 +158,11 @@ def train(
             recompute_norms(candidate, windows)
             metrics = _judge(candidate, dev)
             record["dev"] = metrics
-            if metrics["macro_f1"] > best:
-                best = metrics["macro_f1"]
+            if metrics["macro_f1"] > state.best:
+                state.best = metrics["macro_f1"]
                 save_tensors(folder / "best.safetensors", candidate.state_dict(), {"epoch": epoch, **metrics})
-        state.best = best
-        state.save(folder / "last.safetensors", {**identity, "epoch": epoch})
+        state.epoch = epoch
+        state.save(folder / "last.safetensors", identity)
         if on_epoch is not None:
             on_epoch(record)
 
@@ -198,53 +186,6 @@ def train(
     if on_epoch is not None:
         on_epoch(record)
     return student.eval()
-
-
-class _State:
-    """Everything that a resumed run needs, in one file."""
-
-    def __init__(
-        self,
-        layered: LayeredStudent,
-        optimiser: torch.optim.Optimizer,
-        past: EarlierSelf | None,
-        average: Student,
-    ) -> None:
-        self.layered, self.optimiser, self.past, self.average = layered, optimiser, past, average
-        self.averaged = 0
-        self.best = -math.inf
-
-    def save(self, path: Path, about: Mapping[str, Any]) -> None:
-        tensors = {
-            **prefixed("network", self.layered.state_dict()),
-            **prefixed("optimiser", optimiser_tensors(self.optimiser)),
-            **prefixed("average", self.average.state_dict()),
-        }
-        if self.past is not None:
-            tensors |= prefixed("earlier", self.past.network.state_dict())
-        best = None if math.isinf(self.best) else self.best
-        save_tensors(path, tensors, {**about, "averaged": self.averaged, "best": best})
-
-    def load(self, path: Path, identity: Mapping[str, Any]) -> int:
-        """Take the state up; returns how many epochs it has behind it."""
-        tensors, about = load_tensors(path)
-        found = {name: about.get(name) for name in identity}
-        if found != dict(identity):
-            raise RunError(
-                "the checkpoint belongs to another recipe",
-                file=path,
-                found=found,
-                expected=dict(identity),
-                mend="resume with the configuration it was begun with, or train into a new folder",
-            )
-        self.layered.load_state_dict(without_prefix("network", tensors))
-        restore_optimiser(self.optimiser, without_prefix("optimiser", tensors))
-        self.average.load_state_dict(without_prefix("average", tensors))
-        if self.past is not None:
-            self.past.network.load_state_dict(without_prefix("earlier", tensors))
-        self.averaged = int(about["averaged"])
-        self.best = -math.inf if about["best"] is None else float(about["best"])
-        return int(about["epoch"])
 
 
 def _optimiser(layered: LayeredStudent, config: TrainingConfig) -> torch.optim.Optimizer:
@@ -325,7 +266,6 @@ def _average(average: Student, student: Student, count: int) -> int:
 
 def _judge(student: Student, windows: WindowSource) -> dict[str, float]:
     training = student.training
-    labels = np.array([int(windows[row]["label"]) for row in range(len(windows))])
-    metrics = classification_metrics(predict_logits(student, windows), labels)
+    metrics = classification_metrics(*predict_labelled(student, windows))
     student.train(training)
     return {name: getattr(metrics, name) for name in ("accuracy", "macro_f1", "nll", "ece")}

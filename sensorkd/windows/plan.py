@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 
 from sensorkd import timeline
 from sensorkd.encoding import InputEncoding
-from sensorkd.errors import WindowError
+from sensorkd.errors import WindowError, nearest
 from sensorkd.recordings import Recording, Stream
 
-__all__ = ["WindowPlan", "locate", "plan_windows"]
+__all__ = ["WindowPlan", "locate", "plan_windows", "whole_coverage"]
+
+MAX_REFERENCES = 100_000_000
 
 
 @dataclass(frozen=True)
@@ -65,62 +67,71 @@ def plan_windows(
     A window is kept when at least one input is covered to its `min_coverage`, and all `required` ones are.
 
     Raises:
-        WindowError: hop and whole encodings are mixed, or there is no window at all.
+        WindowError: hop and whole encodings are mixed, the hop is not positive, a required input is
+            unknown, or there is no window at all.
     """
+    _check_request(encodings, hop, required)
+    fingerprint = _fingerprint(encodings)
+    parts: list[tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.uint64]]] = []
+    skipped: list[tuple[str, str]] = []
+    for recording in recordings:
+        references, coverage = _covered_references(recording, encodings, hop, required)
+        if not len(references):
+            skipped.append((recording.id, _why_skipped(recording, encodings, hop)))
+        parts.append((references, coverage, _ids(recording.id, references, fingerprint)))
+    if not any(len(part[0]) for part in parts):
+        raise WindowError(
+            "no recording holds a window",
+            found="; ".join(f"{name}: {why}" for name, why in skipped[:3]) or "no recordings",
+            mend="shorten the spans, or name other data",
+        )
+    return WindowPlan(
+        inputs=tuple(encodings),
+        recording=np.repeat(np.arange(len(parts)), [len(part[0]) for part in parts]),
+        t_ref=np.concatenate([part[0] for part in parts]),
+        coverage=np.concatenate([part[1] for part in parts]),
+        id=np.concatenate([part[2] for part in parts]),
+        skipped=tuple(skipped),
+    )
+
+
+def _check_request(encodings: Mapping[str, InputEncoding], hop: int | None, required: Sequence[str]) -> None:
     whole = {encoding.whole for encoding in encodings.values()}
     if len(whole) != 1 or whole == {hop is not None}:
         raise WindowError(
             "windows are either whole recordings or lie before a hop's references",
             found=f"hop {hop}, spans { {name: encoding.span for name, encoding in encodings.items()} }",
             expected="a hop and a span for every input, or neither",
+            mend="correct `windows` and `inputs` in the configuration",
         )
-    inputs = tuple(encodings)
-    threshold = np.array([encoding.min_coverage for encoding in encodings.values()]) - 1e-9
-    must = [inputs.index(name) for name in required]
-    fingerprint = _fingerprint(encodings)
-    parts: list[tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.uint64]]] = []
-    skipped: list[tuple[str, str]] = []
-    for recording in recordings:
-        references = _references(recording, encodings, hop)
-        coverage = (
-            np.stack(
-                [
-                    _coverage(recording, recording.streams.get(name), encoding, references)
-                    for name, encoding in encodings.items()
-                ],
-                axis=1,
+    if hop is not None and hop < 1:
+        raise WindowError("the hop must be positive", found=f"{hop} ns", mend="correct `windows.hop`")
+    for name in required:
+        if name not in encodings:
+            raise WindowError(
+                f"a required input {name!r} is no input",
+                found=f"inputs {list(encodings)}",
+                mend=f"{nearest(name, encodings)}correct `required`",
             )
-            if len(references)
-            else np.zeros((0, len(inputs)))
-        )
-        present = coverage >= threshold
-        keep = present.any(axis=1) & present[:, must].all(axis=1)
-        if not keep.any():
-            skipped.append((recording.id, _why_skipped(recording, encodings, len(references))))
-        parts.append(
-            (
-                references[keep],
-                coverage[keep].astype(np.float32),
-                _ids(recording.id, references[keep], fingerprint),
-            )
-        )
-    plan = WindowPlan(
-        inputs=inputs,
-        recording=np.repeat(np.arange(len(parts)), [len(part[0]) for part in parts]),
-        t_ref=np.concatenate([part[0] for part in parts]) if parts else np.zeros(0, np.int64),
-        coverage=np.concatenate([part[1] for part in parts])
-        if parts
-        else np.zeros((0, len(inputs)), np.float32),
-        id=np.concatenate([part[2] for part in parts]) if parts else np.zeros(0, np.uint64),
-        skipped=tuple(skipped),
+
+
+def _covered_references(
+    recording: Recording, encodings: Mapping[str, InputEncoding], hop: int | None, required: Sequence[str]
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The references at which enough is covered, and the coverage (W, K) there."""
+    references = _references(recording, encodings, hop)
+    coverage = np.stack(
+        [
+            _coverage(recording, recording.streams.get(name), encoding, references)
+            for name, encoding in encodings.items()
+        ],
+        axis=1,
     )
-    if not len(plan):
-        raise WindowError(
-            "no recording holds a window",
-            found="; ".join(f"{name}: {why}" for name, why in skipped[:3]) or "no recordings",
-            mend="shorten the spans, or name other data",
-        )
-    return plan
+    threshold = np.array([encoding.min_coverage for encoding in encodings.values()]) - 1e-9
+    present = coverage >= threshold
+    must = [list(encodings).index(name) for name in required]
+    keep = present.any(axis=1) & present[:, must].all(axis=1)
+    return references[keep], coverage[keep].astype(np.float32)
 
 
 def _references(
@@ -133,6 +144,18 @@ def _references(
     if hop is None:
         return np.array([end], dtype=np.int64)
     first = min(stream.start + (encodings[name].span or 0) for name, stream in streams.items())
+    if (end - first) // hop > MAX_REFERENCES:
+        raise WindowError(
+            "a recording is absurdly long for this hop: the clocks of its streams may disagree",
+            file=recording.path,
+            inside=recording.group,
+            found=", ".join(
+                f"{name} from {stream.start / timeline.SECOND:.3f} s to {stream.end / timeline.SECOND:.3f} s"
+                for name, stream in streams.items()
+            ),
+            expected=f"at most {MAX_REFERENCES:,} references",
+            mend="mend the start times, or lengthen `windows.hop`",
+        )
     return np.arange(first, end + 1, hop, dtype=np.int64)
 
 
@@ -141,34 +164,33 @@ def locate(stream: Stream, t_ref: int) -> int:
     return int(np.searchsorted(stream.segments.t0, t_ref, side="left")) - 1
 
 
+def whole_coverage(recording: Recording, stream: Stream) -> float:
+    """Share of the whole recording that one of its streams covers."""
+    segments = stream.segments
+    logged = int((segments.ends - segments.t0).sum())
+    return min(1.0, logged / max(1, recording.end - recording.start))
+
+
 def _coverage(
     recording: Recording, stream: Stream | None, encoding: InputEncoding, references: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """Share of each window that one stream covers, from its segments alone."""
     if stream is None:
         return np.zeros(len(references))
+    if encoding.whole:
+        return np.full(len(references), whole_coverage(recording, stream))
     segments = stream.segments
-    if encoding.span is None:
-        logged = (segments.ends - segments.t0).sum()
-        return np.full(len(references), min(1.0, float(logged / max(1, recording.end - recording.start))))
-    shares = np.zeros(len(references))
     rows = np.searchsorted(segments.t0, references, side="left") - 1
-    for index, (row, t_ref) in enumerate(zip(rows, references, strict=True)):
-        if row >= 0:
-            shares[index] = encoding.positions(
-                t0=int(segments.t0[row]),
-                rate=float(segments.rate[row]),
-                count=int(segments.count[row]),
-                start=int(t_ref) - encoding.span,
-                stop=int(t_ref),
-            )[1]
-    return shares
+    shares = encoding.coverage(
+        t0=segments.t0[rows], rate=segments.rate[rows], count=segments.count[rows], stop=references
+    )
+    return np.where(rows >= 0, shares, 0.0)
 
 
-def _why_skipped(recording: Recording, encodings: Mapping[str, InputEncoding], references: int) -> str:
+def _why_skipped(recording: Recording, encodings: Mapping[str, InputEncoding], hop: int | None) -> str:
     if not set(encodings) & set(recording.streams):
         return f"it has none of the inputs {sorted(encodings)}, only {sorted(recording.streams)}"
-    if references == 0:
+    if not len(_references(recording, encodings, hop)):
         return f"its {(recording.end - recording.start) / timeline.SECOND:.3g} s are shorter than a window"
     return "no window is covered well enough, or a required input is missing throughout"
 

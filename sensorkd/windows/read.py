@@ -15,12 +15,15 @@ from sensorkd.adapters import SensorAdapter, adapter_for
 from sensorkd.encoding import InputEncoding
 from sensorkd.errors import WindowError
 from sensorkd.recordings import Recording, Stream
+from sensorkd.timeline import Resampling
 from sensorkd.windows.encode import stream_conversion
-from sensorkd.windows.plan import WindowPlan, locate
+from sensorkd.windows.plan import WindowPlan, locate, whole_coverage
 
 __all__ = ["WindowArrays", "read_window", "read_windows"]
 
 Arrays = dict[str, NDArray[Any]]
+# From so many samples a wanted one on, only those needed are read, one by one.
+SPARSE = 16
 
 
 @dataclass(frozen=True)
@@ -85,10 +88,8 @@ def _read_stream(
     )
     if coverage == 0.0:
         return encoding.blank(), 0.0
-    first, last = int(np.floor(positions.min())), int(np.ceil(positions.max()))
-    samples = stream.read(first, last + 1)
     scale, offset = stream_conversion(stream, _adapter(stream.modality), recording)
-    window = timeline.resample(samples, positions - first, encoding.resampling)
+    window = _samples_at(stream, positions, encoding.resampling)
     if window.shape != encoding.shape:
         raise WindowError(
             "samples have another shape than the run's",
@@ -98,6 +99,17 @@ def _read_stream(
             expected=encoding.shape,
         )
     return encoding.encode(window, scale=scale, offset=offset), coverage
+
+
+def _samples_at(stream: Stream, positions: NDArray[np.float64], method: Resampling) -> NDArray[Any]:
+    low = np.floor(positions)
+    first, last = int(low.min()), int(np.ceil(positions.max()))
+    if last - first < SPARSE * len(positions):
+        return timeline.resample(stream.read(first, last + 1), positions - first, method)
+    # A long recording in few steps: an hour of video is not read for sixteen frames.
+    needed = np.unique(np.concatenate([low, np.ceil(positions)])).astype(np.int64)
+    samples = np.concatenate([stream.read(index, index + 1) for index in needed.tolist()])
+    return timeline.resample(samples, np.searchsorted(needed, low) + (positions - low), method)
 
 
 def _adapter(modality: str) -> SensorAdapter:
@@ -127,8 +139,9 @@ def _whole_positions(
     """Positions of equal slices of the recording; a slice in a gap takes the sample before the gap."""
     segments = stream.segments
     start, stop = recording.start, recording.end
-    middles = start + (np.arange(encoding.steps) + 0.5) * ((stop - start) / encoding.steps)
-    rows = np.maximum(np.searchsorted(segments.t0, middles, side="right") - 1, 0)
+    # Relative to the start: as floats, times since 1970 are only good to 256 ns.
+    middles = (np.arange(encoding.steps) + 0.5) * ((stop - start) / encoding.steps)
+    rows = np.maximum(np.searchsorted(segments.t0 - start, middles, side="right") - 1, 0)
     positions = np.zeros(encoding.steps)
     for row in np.unique(rows):
         local, _ = encoding.positions(
@@ -139,8 +152,7 @@ def _whole_positions(
             stop=stop,
         )
         positions[rows == row] = local[rows == row] + segments.offset[row]
-    logged = int((segments.ends - segments.t0).sum())
-    return positions, min(1.0, logged / max(1, stop - start))
+    return positions, whole_coverage(recording, stream)
 
 
 def read_windows(
