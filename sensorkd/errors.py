@@ -67,8 +67,10 @@ class SensorkdError(Exception):
         return "\n".join(lines)
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Keyword-only arguments do not survive the default pickling; worker processes need it.
-        return (_rebuild, (type(self), self.__dict__))
+        # Keyword-only arguments do not survive the default pickling; worker processes need it. What was
+        # found may be an exception or a file that cannot be pickled: its text can.
+        told = {key: None if value is None else str(value) for key, value in self.__dict__.items()}
+        return (_rebuild, (type(self), told))
 
 
 def _rebuild(kind: type[SensorkdError], state: dict[str, object]) -> SensorkdError:

@@ -36,8 +36,8 @@ class Scale:
     steps: int
 
 
-FULL = Scale(machines=12, unseen=5, seconds=26.0, steps=300)
-QUICK = Scale(machines=6, unseen=2, seconds=18.0, steps=60)
+FULL = Scale(machines=12, unseen=5, seconds=26.0, steps=250)
+QUICK = Scale(machines=6, unseen=2, seconds=18.0, steps=40)
 
 
 def run(

@@ -92,7 +92,7 @@ def _track(file: GuardedFile, group: str) -> LabelTrack:
             fault[0],
             file=file.path,
             inside=f"{group}/intervals",
-            found=fault[1],
+            found=track.told(fault[1]),
             expected="t1 > t0, and one class at a time",
             mend="correct the table of intervals",
         )

@@ -40,6 +40,7 @@ class GuardedFile:
             self._file = h5py.File(path, "r")
         except OSError as error:
             raise _not_opened(path, error) from error
+        self._root: h5py.Group = self._file["/"]
 
     def close(self) -> None:
         """Close the file; nodes handed out before become invalid."""
@@ -55,7 +56,7 @@ class GuardedFile:
     @property
     def root(self) -> h5py.Group:
         """The root group, whose attributes may be read; reach members through `group` and `dataset`."""
-        return self._file["/"]
+        return self._root
 
     def group(self, inside: str) -> h5py.Group:
         """The group at a path inside the file."""
@@ -70,18 +71,24 @@ class GuardedFile:
             node = self._resolve(inside)
             if not isinstance(node, h5py.Dataset):
                 raise self._wrong_kind(node, inside, "a dataset")
-            check_storage(node, file=self.path, inside=inside)
-            self._checked[inside] = node
+            self._keep(node, inside)
         return self._checked[inside]
 
     def node(self, inside: str) -> h5py.Group | h5py.Dataset:
         """The group or dataset at a path inside the file."""
+        if inside in self._checked:
+            return self._checked[inside]
         node = self._resolve(inside)
         if isinstance(node, h5py.Dataset):
-            check_storage(node, file=self.path, inside=inside)
-        elif not isinstance(node, h5py.Group):
+            self._keep(node, inside)
+            return node
+        if not isinstance(node, h5py.Group):
             raise self._wrong_kind(node, inside, "a group or a dataset")
         return node
+
+    def _keep(self, dataset: h5py.Dataset, inside: str) -> None:
+        check_storage(dataset, file=self.path, inside=inside)
+        self._checked[inside] = dataset
 
     def is_group(self, inside: str) -> bool:
         """Whether the path, which must exist, leads to a group."""
@@ -89,7 +96,7 @@ class GuardedFile:
 
     def exists(self, inside: str) -> bool:
         """Whether every part of a path is there; no link is followed."""
-        node: Any = self._file["/"]
+        node: Any = self._root
         for part in _parts(inside):
             if not isinstance(node, h5py.Group) or not _has(node, part):
                 return False
@@ -141,7 +148,7 @@ class GuardedFile:
 
     def _resolve(self, inside: str) -> Any:
         """Follow a path part by part, so that no link is taken unseen."""
-        node: Any = self._file["/"]
+        node: Any = self._root
         parts = _parts(inside)
         done: list[str] = []
         soft_links = 0
@@ -157,7 +164,7 @@ class GuardedFile:
             soft_links += 1
             target = self._soft_target(node, part, here, soft_links)
             parts = [*([] if target.startswith("/") else done), *_parts(target), *parts]
-            node, done = self._file["/"], []
+            node, done = self._root, []
         return node
 
     def _soft_target(self, group: h5py.Group, name: str, here: str, followed: int) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sensorkd.errors import ConfigError, nearest
 from sensorkd.recordings.recording import Clock
-from sensorkd.recordings.stream import Axis
+from sensorkd.recordings.stream import Axis, check_axes
 
 __all__ = ["Attribute", "DatasetStart", "Layout", "MatchSpan", "StreamLayout", "load_layout"]
 
@@ -38,7 +39,7 @@ class MatchSpan(_Strict):
 
 
 class DatasetStart(_Strict):
-    """Start times kept in a dataset: one value a segment, or one for the stream."""
+    """Start times kept in a dataset: one value a segment, or one for the stream. `unit` is for numbers."""
 
     dataset: str
     unit: Literal["s", "ms", "us", "ns"] = "s"
@@ -51,6 +52,8 @@ class StreamLayout(_Strict):
     """Where one stream's samples, unit, rate and start come from.
 
     `axes` names the array's dimensions; with `segment` first, every row is a segment of its own.
+    `start` is in seconds, on a UTC clock since 1970 or as ISO 8601 text; left out, it is 0 on a relative
+    clock.
     """
 
     modality: str
@@ -58,18 +61,29 @@ class StreamLayout(_Strict):
     axes: tuple[Axis, ...]
     unit: str | Attribute
     rate: Number | Attribute | MatchSpan
-    start: Number | DatasetStart = 0.0
+    start: Number | Attribute | DatasetStart | None = None
     scale: Number | Attribute = 1.0
     offset: Number | Attribute = 0.0
     channels: tuple[str, ...] = ()
     optional: bool = False
+
+    @model_validator(mode="after")
+    def _axes_make_sense(self) -> StreamLayout:
+        problem = check_axes(self.axes, [1] * len(self.axes))
+        if problem:
+            raise ValueError(f"axes {list(self.axes)}: {problem}")
+        if self.axes[0] == "segment" and not isinstance(self.start, DatasetStart):
+            raise ValueError("segments need a start time each: `start: {dataset: PATH}`")
+        if self.scale == 0:
+            raise ValueError("scale must not be 0")
+        return self
 
 
 class Layout(_Strict):
     """The whole map: which groups are recordings, who they are, what they hold.
 
     recordings: a pattern over group paths; `*` and `?` match inside one name. "/" is the file itself.
-    timezone: needed when clock is utc and times in the file are naive local ones.
+    timezone: an IANA name, needed when clock is utc and times in the file are naive local ones.
     """
 
     schema_: Literal["layout-1.0"] = Field(alias="schema")
@@ -86,6 +100,8 @@ class Layout(_Strict):
     def _references_exist(self) -> Layout:
         if not self.recordings.startswith("/"):
             raise ValueError(f"recordings: {self.recordings!r} must begin with '/'")
+        if not self.streams:
+            raise ValueError("streams: at least one is needed")
         for name, stream in self.streams.items():
             if isinstance(stream.rate, MatchSpan):
                 other = stream.rate.match_span_of
@@ -101,6 +117,22 @@ class Layout(_Strict):
                     )
         return self
 
+    @model_validator(mode="after")
+    def _times_can_be_told(self) -> Layout:
+        if self.timezone is not None:
+            if self.clock == "relative":
+                raise ValueError("timezone: a relative clock has none")
+            try:
+                ZoneInfo(self.timezone)
+            except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+                raise ValueError(
+                    f"timezone: {self.timezone!r} is unknown; a name like Europe/Berlin"
+                ) from error
+        without = [name for name, stream in self.streams.items() if stream.start is None]
+        if self.clock == "utc" and without:
+            raise ValueError(f"a UTC clock needs `start` for every stream; {without} have none")
+        return self
+
 
 def load_layout(path: str | Path) -> Layout:
     """Read a layout from a YAML file.
@@ -111,10 +143,14 @@ def load_layout(path: str | Path) -> Layout:
     path = Path(path)
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ConfigError("no such layout", file=path, mend="name an existing YAML file") from error
+    except OSError as error:
+        raise ConfigError(
+            "no such layout", file=path, found=error.strerror, mend="name an existing YAML file"
+        ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError("not a YAML file", file=path, found=error) from error
+        raise ConfigError(
+            "not a YAML file", file=path, found=error, mend="examples/layouts has one that works"
+        ) from error
     return parse_layout(tree, source=path)
 
 
@@ -126,8 +162,17 @@ def parse_layout(tree: Any, *, source: object = "layout") -> Layout:
         raise ConfigError(
             "the layout is not valid",
             file=source,
-            found="; ".join(
-                f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()
-            ),
+            found="".join(f"\n    {_told(item)}" for item in error.errors()),
             mend="data_schemas/layout-1.0.json describes every field; examples/layouts has one that works",
         ) from error
+
+
+def _told(item: Any) -> str:
+    """One mistake in a line; an unknown key with the nearest known one."""
+    place = [str(part) for part in item["loc"]]
+    told = f"{'.'.join(place)}: " if place else ""
+    if item["type"] != "extra_forbidden":
+        return f"{told}{item['msg']}"
+    models = (Layout, StreamLayout, Attribute, MatchSpan, DatasetStart)
+    known = {field.alias or name for model in models for name, field in model.model_fields.items()}
+    return f"{told}unknown key; {nearest(place[-1], known)}".rstrip("; ")

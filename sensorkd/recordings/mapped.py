@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fnmatch
 import math
 from collections.abc import Mapping
 from typing import Any
 
-import h5py
 import numpy as np
 
 from sensorkd import timeline
-from sensorkd.errors import ArchiveError
+from sensorkd.errors import ArchiveError, nearest
 from sensorkd.recordings.guard import GuardedFile, plain
 from sensorkd.recordings.layout import Attribute, DatasetStart, Layout, MatchSpan, StreamLayout
 from sensorkd.recordings.recording import LabelTrack, Recording
+from sensorkd.recordings.stamps import stamps_in_ns
 from sensorkd.recordings.stream import (
     SampleSource,
     Segments,
@@ -25,8 +26,6 @@ from sensorkd.recordings.stream import (
 )
 
 __all__ = ["read_mapped"]
-
-UNIT_IN_NS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
 
 
 def read_mapped(file: GuardedFile, name: str, layout: Layout) -> list[Recording]:
@@ -42,18 +41,20 @@ def matching_groups(file: GuardedFile, layout: Layout) -> list[str]:
     """Paths of the groups that the layout's pattern selects, one path part at a time."""
     paths = [""]
     for pattern in [part for part in layout.recordings.split("/") if part]:
+        pattern = pattern.replace("[", "[[]")  # only * and ? are special
         paths = [
             f"{path}/{member}"
             for path in paths
             for member in file.members(path or "/")
-            if fnmatch.fnmatchcase(member, pattern)
+            if fnmatch.fnmatchcase(member, pattern) and file.is_group(f"{path}/{member}")
         ]
     if not paths:
         members = file.members("/")
         raise ArchiveError(
             "no group matches the layout's recordings",
             file=file.path,
-            found=", ".join(members[:8]) + (" ..." if len(members) > 8 else ""),
+            inside="/",
+            found=f"members {', '.join(members[:8])}{' ...' if len(members) > 8 else ''}",
             expected=layout.recordings,
             mend=f"check that layout {layout.name!r} is the one for this file",
         )
@@ -64,10 +65,9 @@ def map_recording(file: GuardedFile, group: str, name: str, layout: Layout) -> R
     streams: dict[str, Stream] = {}
     derived = {key for key, value in layout.streams.items() if isinstance(value.rate, MatchSpan)}
     for key in sorted(layout.streams, key=lambda key: key in derived):
-        stream_layout = layout.streams[key]
-        if stream_layout.optional and not file.exists(f"{group}/{stream_layout.samples}"):
-            continue
-        streams[key] = _stream(file, group, key, stream_layout, streams)
+        stream = layout.streams[key]
+        if not stream.optional or file.exists(f"{group}/{stream.samples}"):
+            streams[key] = _stream(file, group, key, layout, streams)
     recording = Recording(
         id=f"{name}::{group.strip('/')}",
         path=file.path,
@@ -86,58 +86,70 @@ def map_recording(file: GuardedFile, group: str, name: str, layout: Layout) -> R
         )
         for target, source in layout.labels.items()
     }
-    return Recording(**{**recording.__dict__, "tracks": tracks})
+    return dataclasses.replace(recording, tracks=tracks)
 
 
-def _stream(
-    file: GuardedFile, group: str, name: str, layout: StreamLayout, others: Mapping[str, Stream]
-) -> Stream:
-    inside = f"{group.rstrip('/')}/{layout.samples}"
+def _stream(file: GuardedFile, group: str, name: str, layout: Layout, others: Mapping[str, Stream]) -> Stream:
+    told = layout.streams[name]
+    source, dtype = _source(file, f"{group.rstrip('/')}/{told.samples}", name, told)
+    inside = source.dataset
+
+    def number(value: float | Attribute, what: str) -> float:
+        if isinstance(value, Attribute):
+            return _number(_attribute(file, group, value, of=inside, what=what), file, inside, value, what)
+        return value
+
+    if isinstance(told.rate, MatchSpan):
+        rate = _rate_matching(others, told.rate, source.count, file=file, inside=inside)
+    else:
+        rate = number(told.rate, "rate")
+    check_rate(rate, file=file.path, inside=inside)
+    scale = number(told.scale, "scale")
+    unit = told.unit
+    if isinstance(unit, Attribute):
+        unit = str(_attribute(file, group, unit, of=inside, what="unit"))
+    segments = _segments(file, group, told, source, rate, layout=layout)
+    check_segments(segments, source.count, file=file.path, inside=inside)
+    return Stream(
+        name=name,
+        modality=told.modality,
+        unit=unit,
+        segments=segments,
+        source=source,
+        dtype=dtype,
+        scale=scale,
+        offset=number(told.offset, "offset"),
+        channels=told.channels,
+    )
+
+
+def _source(
+    file: GuardedFile, inside: str, name: str, told: StreamLayout
+) -> tuple[SampleSource, np.dtype[Any]]:
+    """Where the samples lie, and their dtype, once they are what the layout says."""
     dataset = file.dataset(inside)
-    problem = check_axes(layout.axes, dataset.shape)
-    if problem or 0 in dataset.shape or not _is_numeric(dataset):
+    shape = dataset.shape or ()
+    problem = check_axes(told.axes, shape)
+    if problem or 0 in shape or dataset.dtype.kind not in "iuf":
         raise ArchiveError(
             problem or "the samples are not a filled array of numbers",
             file=file.path,
             inside=inside,
             found=f"shape {dataset.shape}, dtype {dataset.dtype}",
-            expected=f"axes {list(layout.axes)}",
+            expected=f"axes {list(told.axes)}",
             mend=f"correct streams.{name}.axes or .samples in the layout",
         )
-    source = SampleSource(file.path, inside, layout.axes, tuple(dataset.shape))
-    if layout.channels and len(layout.channels) != source.sample_shape[-1]:
+    source = SampleSource(file.path, inside, told.axes, tuple(shape))
+    if told.channels and len(told.channels) != source.sample_shape[-1]:
         raise ArchiveError(
             "the layout names another number of channels",
             file=file.path,
             inside=inside,
-            found=source.sample_shape[-1],
-            expected=f"{len(layout.channels)}: {list(layout.channels)}",
+            found=f"{source.sample_shape[-1]} channels in shape {shape}",
+            expected=f"{len(told.channels)}: {list(told.channels)}",
+            mend=f"correct streams.{name}.channels or .axes in the layout",
         )
-
-    def number(value: float | Attribute, what: str) -> float:
-        if isinstance(value, Attribute):
-            return _number(_attribute(file, group, value, of=inside), file, inside, value, what)
-        return value
-
-    if isinstance(layout.rate, MatchSpan):
-        rate = _rate_matching(others, layout.rate, source.count, file=file, inside=inside)
-    else:
-        rate = number(layout.rate, "rate")
-    check_rate(rate, file=file.path, inside=inside)
-    unit = layout.unit
-    if isinstance(unit, Attribute):
-        unit = str(_attribute(file, group, unit, of=inside))
-    return Stream(
-        name=name,
-        modality=layout.modality,
-        unit=unit,
-        segments=_segments(file, group, layout, source, rate),
-        source=source,
-        dtype=dataset.dtype,
-        scale=number(layout.scale, "scale"),
-        offset=number(layout.offset, "offset"),
-        channels=layout.channels,
-    )
+    return source, dataset.dtype
 
 
 def _rate_matching(
@@ -148,54 +160,55 @@ def _rate_matching(
             "the rate is to be derived from a stream that this recording lacks",
             file=file.path,
             inside=inside,
+            found=f"streams {sorted(others)}",
             expected=rate.match_span_of,
+            mend="name a rate in the layout, or make this stream optional too",
         )
     other = others[rate.match_span_of]
     return count / ((other.end - other.start) / timeline.SECOND)
 
 
 def _segments(
-    file: GuardedFile, group: str, layout: StreamLayout, source: SampleSource, rate: float
+    file: GuardedFile, group: str, told: StreamLayout, source: SampleSource, rate: float, *, layout: Layout
 ) -> Segments:
-    rows = layout.axes[0] == "segment"
-    if not isinstance(layout.start, DatasetStart):
-        if rows:
-            raise ArchiveError(
-                "segments need a start time each",
-                file=file.path,
-                inside=source.dataset,
-                expected="start: {dataset: ...} in the layout",
-            )
-        start = round(layout.start * timeline.SECOND)
-        return Segments.uniform(t0=start, rate=rate, count=source.count)
-    inside = f"{group.rstrip('/')}/{layout.start.dataset}"
-    stamps = file.dataset(inside)
-    unit = UNIT_IN_NS[layout.start.unit]
-    if not rows:
-        first = float(np.asarray(stamps[...] if stamps.ndim == 0 else stamps[:1]).reshape(-1)[0])
-        return Segments.uniform(t0=round(first * unit), rate=rate, count=source.count)
-    if stamps.shape != (source.shape[0],):
+    stamps: Any
+    inside, unit = source.dataset, "s"
+    if isinstance(told.start, DatasetStart):
+        inside, unit = f"{group.rstrip('/')}/{told.start.dataset}", told.start.unit
+        stamps = _stamps(file, inside, source)
+    elif isinstance(told.start, Attribute):
+        stamps = _attribute(file, group, told.start, of=inside, what="start")
+        inside += f" attribute {told.start.attribute}"
+    else:
+        stamps = told.start or 0.0
+    t0 = stamps_in_ns(
+        stamps, unit=unit, clock=layout.clock, timezone=layout.timezone, file=file.path, inside=inside
+    )
+    if source.axes[0] != "segment":
+        return Segments.uniform(t0=int(t0[0]), rate=rate, count=source.count)
+    rows, steps = source.shape[0], source.shape[source.axes.index("time")]
+    return Segments(
+        t0=t0,
+        rate=np.full(rows, rate),
+        offset=np.arange(rows, dtype=np.int64) * steps,
+        count=np.full(rows, steps, dtype=np.int64),
+    )
+
+
+def _stamps(file: GuardedFile, inside: str, source: SampleSource) -> Any:
+    """One start time a row where rows are segments, else the first of what is there."""
+    dataset = file.dataset(inside)
+    rows = source.axes[0] == "segment"
+    if dataset.shape is None or 0 in dataset.shape or (rows and dataset.shape != (source.shape[0],)):
         raise ArchiveError(
-            "one start time a segment is needed",
+            "one start time a segment is needed" if rows else "there is no start time",
             file=file.path,
             inside=inside,
-            found=f"shape {stamps.shape}",
-            expected=f"({source.shape[0]},)",
+            found=f"shape {dataset.shape}",
+            expected=f"shape ({source.shape[0]},)" if rows else "one value",
+            mend="correct `start` in the layout",
         )
-    steps = source.shape[layout.axes.index("time")]
-    count = np.full(source.shape[0], steps, dtype=np.int64)
-    segments = Segments(
-        t0=np.rint(stamps[()].astype(np.float64) * unit).astype(np.int64),
-        rate=np.full(source.shape[0], rate),
-        offset=np.arange(source.shape[0], dtype=np.int64) * steps,
-        count=count,
-    )
-    check_segments(segments, source.count, file=file.path, inside=inside)
-    return segments
-
-
-def _is_numeric(dataset: h5py.Dataset) -> bool:
-    return dataset.dtype.kind in "iuf"
+    return dataset[()] if rows or dataset.ndim == 0 else dataset[(0,) * dataset.ndim]
 
 
 def _text(file: GuardedFile, group: str, source: str | Attribute, what: str) -> str:
@@ -204,7 +217,7 @@ def _text(file: GuardedFile, group: str, source: str | Attribute, what: str) -> 
     return str(_attribute(file, group, source, of=None, what=what))
 
 
-def _attribute(file: GuardedFile, group: str, source: Attribute, *, of: str | None, what: str = "") -> Any:
+def _attribute(file: GuardedFile, group: str, source: Attribute, *, of: str | None, what: str) -> Any:
     if source.of is not None:
         places = [f"{group.rstrip('/')}/{source.of}"]
     else:
@@ -213,14 +226,17 @@ def _attribute(file: GuardedFile, group: str, source: Attribute, *, of: str | No
     for place in dict.fromkeys(places):
         node = file.node(place)
         if source.attribute in node.attrs:
-            return plain(node.attrs[source.attribute])
+            value = plain(node.attrs[source.attribute])
+            # Some tools write every attribute as an array.
+            return value[0] if isinstance(value, list) and len(value) == 1 else value
         seen += list(node.attrs)
     raise ArchiveError(
-        f"attribute {source.attribute!r} is missing{f' (for {what})' if what else ''}",
+        f"attribute {source.attribute!r} is missing (for {what})",
         file=file.path,
         inside=" or ".join(dict.fromkeys(places)),
         found=f"attributes {sorted(set(seen))}",
-        mend="correct the layout, or name a constant in it",
+        expected=f"an attribute {source.attribute!r}",
+        mend=f"{nearest(source.attribute, seen)}correct the layout, or name a constant in it",
     )
 
 
@@ -229,11 +245,13 @@ def _number(value: Any, file: GuardedFile, inside: str, source: Attribute, what:
         number = float(value)
     except (TypeError, ValueError):
         number = math.nan
-    if not math.isfinite(number):
+    if not math.isfinite(number) or (what == "scale" and number == 0):
         raise ArchiveError(
-            f"the {what} is not a finite number",
+            f"the {what} is not a finite number" + (" other than 0" if what == "scale" else ""),
             file=file.path,
             inside=f"{inside} attribute {source.attribute}",
             found=repr(value),
+            expected="one finite number",
+            mend=f"correct the attribute, or name a constant {what} in the layout",
         )
     return number

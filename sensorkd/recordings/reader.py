@@ -26,7 +26,7 @@ def open_recordings(
     """Open archives and list their recordings; samples are read later, and only those asked for.
 
     Args:
-        paths: files or folders (searched for .h5 and .hdf5, in order of their names).
+        paths: files or folders (searched for .h5, .hdf5, .hdf and .he5, in order of their names).
         layout: the map for a foreign tree; None for `recording-1.0` files.
         on_error: called with each file's error, and the other files go on; None raises the first.
 
@@ -46,6 +46,7 @@ def open_recordings(
                         file=path,
                         inside=recording.group,
                         found=f"{recording.id!r}, also from {found[recording.id].path}",
+                        expected="one file for each id",
                         mend="open their common folder, so that the ids hold the folders' names",
                     )
                 found[recording.id] = recording
@@ -63,10 +64,16 @@ def _files(paths: str | Path | Iterable[str | Path]) -> list[tuple[str, Path]]:
     files: list[tuple[str, Path]] = []
     for path in map(Path, paths):
         if path.is_dir():
-            inside = sorted(file for file in path.rglob("*") if file.suffix in SUFFIXES and file.is_file())
+            inside = sorted(
+                file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file()
+            )
             if not inside:
                 raise ArchiveError(
-                    "no archives in this folder", file=path, expected=f"files ending in {SUFFIXES}"
+                    "no archives in this folder",
+                    file=path,
+                    found=f"{sum(1 for _ in path.iterdir())} other entries",
+                    expected=f"files ending in {', '.join(SUFFIXES)}",
+                    mend="name the folder that holds them; other formats need an importer first",
                 )
             files += [(file.relative_to(path).as_posix(), file) for file in inside]
         else:
@@ -75,7 +82,17 @@ def _files(paths: str | Path | Iterable[str | Path]) -> list[tuple[str, Path]]:
 
 
 def _open_file(path: Path, name: str, layout: Layout | None) -> list[Recording]:
-    with GuardedFile(path) as file:
-        if layout is None:
-            return read_archive(file, name)
-        return read_mapped(file, name, layout)
+    try:
+        with GuardedFile(path) as file:
+            if layout is None:
+                return read_archive(file, name)
+            return read_mapped(file, name, layout)
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+        # What HDF5 and h5py raise when metadata is damaged, whichever call meets it first.
+        raise ArchiveError(
+            "the file cannot be read: its structure is damaged",
+            file=path,
+            found=repr(error),
+            expected="a sound HDF5 file",
+            mend="restore the file from its source, or leave it out",
+        ) from error

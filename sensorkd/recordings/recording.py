@@ -33,26 +33,24 @@ class LabelTrack:
         """One class for the whole time."""
         return cls(np.array([start], dtype=np.int64), np.array([end], dtype=np.int64), (label,))
 
-    def fault(self) -> tuple[str, str] | None:
-        """What is wrong with the intervals, and where: one ends before it begins, or two contradict."""
-        for row in np.flatnonzero(self.t1 <= self.t0):
-            return "a label interval ends before it begins", f"row {row}: [{self.t0[row]}, {self.t1[row]}) ns"
-        order = np.lexsort((self.t1, self.t0))
-        latest: int | None = None  # of the rows so far, the one that ends last
-        for row in order.tolist():
-            if (
-                latest is not None
-                and self.t0[row] < self.t1[latest]
-                and self.label[row] != self.label[latest]
-            ):
-                return (
-                    "two label intervals of one target contradict each other",
-                    f"rows {latest} and {row}: {self.label[latest]!r} and {self.label[row]!r} "
-                    f"at {self.t0[row]} ns",
-                )
-            if latest is None or self.t1[row] > self.t1[latest]:
+    def fault(self) -> tuple[str, tuple[int, ...]] | None:
+        """What is wrong with the intervals, and in which rows: one without length, or two at odds."""
+        for row in np.flatnonzero(self.t1 <= self.t0).tolist():
+            return "a label interval ends before it begins", (row,)
+        latest = -1  # of the rows so far, the one that ends last
+        for row in np.lexsort((self.t1, self.t0)).tolist():
+            overlaps = latest >= 0 and self.t0[row] < self.t1[latest]
+            if overlaps and self.label[row] != self.label[latest]:
+                return "two label intervals of one target contradict each other", (latest, row)
+            if latest < 0 or self.t1[row] > self.t1[latest]:
                 latest = row
         return None
+
+    def told(self, rows: tuple[int, ...]) -> str:
+        """Some of the intervals, for people."""
+        return "; ".join(
+            f"row {row}: {self.label[row]!r} in [{self.t0[row]}, {self.t1[row]}) ns" for row in rows
+        )
 
 
 @dataclass(frozen=True)

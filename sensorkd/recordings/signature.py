@@ -28,9 +28,7 @@ def check_signature(path: Path) -> None:
     """
     if not path.is_file():
         what = "a folder" if path.is_dir() else "nothing"
-        raise ArchiveError(
-            "no such file", file=path, found=what, expected="an HDF5 file", mend="correct the path"
-        )
+        raise ArchiveError("no such file", file=path, found=what, expected="a file", mend="correct the path")
     try:
         with path.open("rb") as handle:
             head = handle.read(512)

@@ -208,14 +208,8 @@ def check_segments(segments: Segments, samples: int, *, file: Path, inside: str)
             )
 
     if len(segments) == 0:
-        raise ArchiveError(
-            "the stream has no segment",
-            file=file,
-            inside=inside,
-            found="0 segments",
-            expected="at least one",
-            mend="remove the stream, or write one row a run without a gap",
-        )
+        mend = "remove the stream, or write one row a run without a gap"
+        raise ArchiveError("the stream has no segment", file=file, inside=inside, found="0 rows", mend=mend)
     check_rate(segments.rate, file=file, inside=inside)
     begun = (segments.count >= 1) & (segments.offset >= 0)
     check(

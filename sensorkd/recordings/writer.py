@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from operator import index
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -13,13 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorkd.errors import ArchiveError
-from sensorkd.recordings.recording import Clock
+from sensorkd.recordings.guard import GuardedFile
+from sensorkd.recordings.recording import Clock, LabelTrack
 from sensorkd.recordings.schema import (
     CANONICAL_AXES,
     INTERVAL,
     RESERVED_ATTRIBUTES,
     SCHEMA,
     SEGMENT,
+    check_archive,
 )
 from sensorkd.recordings.stream import Segments, check_rate, check_segments
 
@@ -54,7 +58,16 @@ class RecordingWriter:
             raise ArchiveError(
                 "the file exists already",
                 file=self.path,
+                found=f"{self.path.stat().st_size:,} bytes",
+                expected="a new name",
                 mend="name a new file; none is overwritten",
+            )
+        if not self.path.parent.is_dir():
+            raise ArchiveError(
+                "the folder does not exist",
+                file=self.path,
+                found=f"no folder {self.path.parent}",
+                mend="make the folder first",
             )
         self._part = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
         self._file = h5py.File(self._part, "w")
@@ -66,7 +79,7 @@ class RecordingWriter:
         """Begin a recording; `identity` says which machine, line, subject ... it is of."""
         _check_name(name, self.path)
         if name in self._file:
-            raise ArchiveError("a recording of that name exists", file=self.path, inside=f"/{name}")
+            raise _taken("a recording", self.path, f"/{name}")
         reserved = RESERVED_ATTRIBUTES & set(identity)
         if reserved:
             raise ArchiveError(
@@ -74,6 +87,8 @@ class RecordingWriter:
                 file=self.path,
                 inside=f"/{name}",
                 found=sorted(reserved),
+                expected=f"names other than {sorted(RESERVED_ATTRIBUTES)}",
+                mend="name them otherwise",
             )
         group = self._file.create_group(name)
         group.attrs.update(schema=SCHEMA, kind="recording", clock=clock, **identity)
@@ -81,12 +96,23 @@ class RecordingWriter:
         return RecordingDraft(group, self.path)
 
     def close(self) -> None:
-        """Flush to disk and give the file its name."""
-        self._file.flush()
-        self._file.close()
-        with self._part.open("rb") as handle:
-            os.fsync(handle.fileno())
-        self._part.replace(self.path)
+        """Check the whole tree, flush to disk and give the file its name.
+
+        Raises:
+            ArchiveError: it does not follow the schema: no recording, one without a stream ...
+        """
+        try:
+            self._file.close()
+            with GuardedFile(self._part) as written:
+                check_archive(written)
+            with self._part.open("rb") as handle:
+                os.fsync(handle.fileno())
+            self._part.replace(self.path)
+        except ArchiveError as error:
+            error.file = str(self.path)  # not the part, which is gone
+            raise
+        finally:
+            self._part.unlink(missing_ok=True)
 
     def __enter__(self) -> RecordingWriter:
         return self
@@ -130,21 +156,50 @@ class RecordingDraft:
         Args:
             name: unique within the recording; often the modality itself.
             samples: (n, C) signals or (n, H, W, C) frames, in the dtype to be stored.
-            rate: Hz; t0: time of the first sample in ns. Both unused when `segments` is given.
-            unit: of `samples * scale + offset`.
-            channels: names of the last axis.
+            rate: Hz; t0: ns, time of the first sample. With `segments`, t0 is not used, and the rate
+                only decides how long a chunk is.
+            unit: of `samples * scale + offset`. channels: names of the last axis.
             segments: where samples have gaps between them.
         """
         _check_name(name, self._path)
         inside = f"{self._group.name}/streams/{name}"
+        if name in self._group["streams"]:
+            raise _taken("a stream", self._path, inside)
         samples = np.asarray(samples)
-        if samples.ndim not in CANONICAL_AXES or samples.dtype.kind not in "iuf" or not samples.size:
+        attributes = {"modality": modality, "unit": unit, "scale": scale, "offset": offset}
+        self._check_stream(samples, channels, attributes, inside)
+        check_rate(rate, file=self._path, inside=inside)
+        table = segments if segments is not None else Segments.uniform(t0=t0, rate=rate, count=len(samples))
+        check_segments(table, len(samples), file=self._path, inside=inside)
+        group = self._group["streams"].create_group(name)
+        group.attrs.update(schema=SCHEMA, kind="stream", **attributes)
+        if channels:
+            group.attrs["channels"] = list(channels)
+        _store(group, samples, rate, table)
+
+    def _check_stream(
+        self, samples: NDArray[Any], channels: Sequence[str], attributes: Mapping[str, Any], inside: str
+    ) -> None:
+        scale, offset = attributes["scale"], attributes["offset"]
+        finite = math.isfinite(scale) and scale != 0 and math.isfinite(offset)
+        if not (attributes["modality"] and attributes["unit"] and finite):
+            raise ArchiveError(
+                "samples need a modality, a unit, and finite scale and offset",
+                file=self._path,
+                inside=inside,
+                found=dict(attributes),
+                expected="text that is not empty; a scale other than 0",
+                mend="unit '1' is for what has none",
+            )
+        known = samples.dtype.kind in "iuf" and samples.dtype.itemsize <= 8
+        if samples.ndim not in CANONICAL_AXES or not known or not samples.size:
             raise ArchiveError(
                 "samples cannot be stored as they are",
                 file=self._path,
                 inside=inside,
                 found=f"shape {samples.shape}, dtype {samples.dtype}",
-                expected="numbers of shape (n, C) or (n, H, W, C), n > 0",
+                expected="numbers of at most 8 bytes, of shape (n, C) or (n, H, W, C), n > 0",
+                mend="a single channel is (n, 1): samples[:, None]",
             )
         if channels and len(channels) != samples.shape[-1]:
             raise ArchiveError(
@@ -153,46 +208,53 @@ class RecordingDraft:
                 inside=inside,
                 found=list(channels),
                 expected=f"{samples.shape[-1]} names",
+                mend="name every channel, or none",
             )
-        check_rate(rate, file=self._path, inside=inside)
-        table = segments or Segments.uniform(t0=t0, rate=rate, count=len(samples))
-        check_segments(table, len(samples), file=self._path, inside=inside)
-        group = self._group["streams"].create_group(name)
-        group.attrs.update(
-            schema=SCHEMA, kind="stream", modality=modality, unit=unit, scale=scale, offset=offset
-        )
-        if channels:
-            group.attrs["channels"] = list(channels)
-        group.create_dataset(
-            "samples",
-            data=samples,
-            chunks=_chunks(samples, rate),
-            shuffle=True,
-            compression="gzip",
-            compression_opts=1,
-            fletcher32=True,
-        )
-        rows = np.zeros(len(table), SEGMENT)
-        for column in ("t0", "rate", "offset", "count"):
-            rows[column] = getattr(table, column)
-        group.create_dataset("segments", data=rows)
 
     def add_labels(self, target: str, intervals: Iterable[tuple[int, int, str]]) -> None:
-        """Write a label track: half-open intervals (t0 ns, t1 ns, class) of one target."""
+        """Write a label track: half-open intervals (t0 ns, t1 ns, class) of one target.
+
+        Raises:
+            ArchiveError: an interval ends before it begins, or two contradict each other.
+        """
         _check_name(target, self._path)
         labels = self._group.require_group("labels")
         labels.attrs.update(schema=SCHEMA, kind="labels")
-        rows = np.array(list(intervals), dtype=INTERVAL)
-        if (rows["t1"] <= rows["t0"]).any():
+        inside = f"{labels.name}/{target}"
+        if target in labels:
+            raise _taken("a label track", self._path, inside)
+        # operator.index: seconds as floats would otherwise be cut to nanoseconds in silence.
+        rows = np.array([(index(t0), index(t1), label) for t0, t1, label in intervals], dtype=INTERVAL)
+        track = LabelTrack(rows["t0"], rows["t1"], tuple(rows["label"]))
+        fault = track.fault()
+        if fault is not None:
             raise ArchiveError(
-                "a label interval ends before it begins",
+                fault[0],
                 file=self._path,
-                inside=f"{labels.name}/{target}",
-                expected="t1 > t0",
+                inside=inside,
+                found=track.told(fault[1]),
+                expected="t1 > t0, and one class at a time",
+                mend="correct the intervals",
             )
         group = labels.create_group(target)
         group.attrs.update(schema=SCHEMA, kind="track")
         group.create_dataset("intervals", data=rows)
+
+
+def _store(group: h5py.Group, samples: NDArray[Any], rate: float, table: Segments) -> None:
+    group.create_dataset(
+        "samples",
+        data=samples,
+        chunks=_chunks(samples, rate),
+        shuffle=True,
+        compression="gzip",
+        compression_opts=1,
+        fletcher32=True,
+    )
+    rows = np.zeros(len(table), SEGMENT)
+    for column in ("t0", "rate", "offset", "count"):
+        rows[column] = getattr(table, column)
+    group.create_dataset("segments", data=rows)
 
 
 def _chunks(samples: NDArray[Any], rate: float) -> tuple[int, ...]:
@@ -202,6 +264,17 @@ def _chunks(samples: NDArray[Any], rate: float) -> tuple[int, ...]:
     return (max(1, steps), *samples.shape[1:])
 
 
+def _taken(what: str, path: Path, inside: str) -> ArchiveError:
+    return ArchiveError(
+        f"{what} of that name exists",
+        file=path,
+        inside=inside,
+        found=f"{what} {inside.rpartition('/')[2]!r}",
+        expected="a new name",
+        mend="name it otherwise; nothing is written twice",
+    )
+
+
 def _check_name(name: str, path: Path) -> None:
     if not name or "/" in name or name.startswith("."):
         raise ArchiveError(
@@ -209,4 +282,5 @@ def _check_name(name: str, path: Path) -> None:
             file=path,
             found=repr(name),
             expected="a non-empty name without '/' that does not begin with '.'",
+            mend="name it otherwise",
         )

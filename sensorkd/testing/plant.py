@@ -14,14 +14,12 @@ see it, each on its own clock. None tells all six conditions apart, nor do any t
 
 Machines differ in speed, load, resonance, gain and direction of the sensor, ambient temperature,
 camera, light and paint: the task is to recognise a condition on a machine never seen before.
-
 Simplifications: belt and fan are too light for the accelerometer; thermal time constants are seconds
 instead of minutes, so that ten seconds show a trend; a fault does not grow within a recording.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,12 +33,12 @@ from sensorkd.timeline import SECOND, duration
 __all__ = ["CONDITIONS", "Machine", "SimulatedStream", "simulate", "write_plant"]
 
 CONDITIONS = ("healthy", "bearing_fault", "looseness", "rotor_rub", "belt_slip", "fan_stopped")
+LOOSE = ("looseness", "rotor_rub")
 ACCELERATION_RATE, TEMPERATURE_RATE, VIDEO_RATE = 2000.0, 2.0, 12.0
-# +-16 g, the range of a common industrial MEMS sensor.
-ACCELERATION_SCALE = 160.0 / 32767
+ACCELERATION_SCALE = 160.0 / 32767  # +-16 g, the range of a common industrial MEMS sensor
 FRAME = 64
-# Levels are rounded to this step, as a cheap camera's are, so that most pixel noise costs no bytes.
-LEVEL_STEP, NOISE = 6, 0.12
+# A cheap camera: levels come in steps, of which noise is a small part, so that it costs few bytes.
+LEVEL_STEP, NOISE = 6, 0.06
 # Places on the simulated machine, x + iy in half widths of the picture: x to the right, y upwards.
 ROTOR, PULLEY, FAN = -0.45 - 0.2j, 0.55 - 0.5j, 0.3 + 0.38j
 ROTOR_RADIUS, PULLEY_RADIUS, FAN_RADIUS = 0.27, 0.17, 0.4
@@ -69,7 +67,7 @@ class SimulatedStream:
 class Machine:
     """A simulated machine and its sensors: what stays the same from recording to recording.
 
-    speed: of the shaft, Hz. load: 0 to 1. resonance, damping: of the bearing's seat, Hz and 1/s.
+    speed: of the shaft, Hz. load: 0 to 1. resonance: of the bearing's seat, Hz.
     bearing_order: rolling elements that pass the damaged place per turn. mounting: (3, 3), from the
     machine's axes to those of its accelerometer, gain included. ambient: degC. blades: of the fan.
     camera: its shift and, as a complex number, its zoom and turn. light: brightness, and its slope
@@ -80,7 +78,6 @@ class Machine:
     speed: float
     load: float
     resonance: float
-    damping: float
     bearing_order: float
     mounting: tuple[tuple[float, ...], ...]
     ambient: float
@@ -93,8 +90,7 @@ class Machine:
     def draw(cls, number: int, *, seed: int = 0) -> Machine:
         """The machine of this number in the simulated plant of this seed; always the same one."""
         rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number,)))
-        # Nearly the identity, made orthogonal.
-        axes, upper = np.linalg.qr(np.eye(3) + rng.normal(0.0, 0.2, (3, 3)))
+        axes, upper = np.linalg.qr(np.eye(3) + rng.normal(0.0, 0.2, (3, 3)))  # turned a little
         # Grey, tinted: wall, motor, fan, and the bright marker on the shaft.
         paint = rng.uniform(((0.3,), (0.2,), (0.15,), (0.8,)), ((0.55,), (0.5,), (0.35,), (0.9,)), (4, 1))
         return cls(
@@ -102,7 +98,6 @@ class Machine:
             speed=rng.uniform(17.0, 31.0),
             load=rng.uniform(0.0, 1.0),
             resonance=rng.uniform(380.0, 800.0),
-            damping=rng.uniform(150.0, 350.0),
             bearing_order=rng.uniform(2.8, 4.6),
             mounting=tuple(map(tuple, (rng.uniform(0.8, 1.25) * axes * np.sign(np.diag(upper))).tolist())),
             ambient=rng.uniform(19.0, 27.0),
@@ -129,31 +124,25 @@ def simulate(
 ) -> dict[str, SimulatedStream]:
     """One simulated recording: stream by modality. The same arguments give the same numbers.
 
-    Args:
-        seconds: length; each stream has `round(seconds * rate)` samples.
-        session: counts recordings of one machine and condition; each draws its numbers afresh.
+    Each stream has `round(seconds * rate)` samples. `session` counts recordings of one machine and
+    condition; each draws its numbers afresh.
 
     Raises:
-        ValueError: an unknown condition, or less than half a second.
+        ValueError: an unknown condition.
     """
     if condition not in CONDITIONS:
         raise ValueError(f"condition {condition!r} must be one of {', '.join(CONDITIONS)}")
-    if not seconds >= 0.5:
-        raise ValueError(f"seconds {seconds} must be 0.5 or more, to hold a sample of temperature")
     key = (machine.number, CONDITIONS.index(condition), session)
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
-    severity = rng.uniform(0.75, 1.25)
-    streams = {}
+    severity, streams = rng.uniform(0.75, 1.25), {}
     for make, modality, rate, unit, scale, channels in (
         (_acceleration, "acceleration", ACCELERATION_RATE, "m/s2", ACCELERATION_SCALE, ("x", "y", "z")),
         (_temperature, "temperature", TEMPERATURE_RATE, "degC", 1.0, ("housing",)),
         (_video, "video", VIDEO_RATE, "1", 1 / 255, ("red", "green", "blue")),
     ):
-        times = np.arange(math.floor(seconds * rate + 0.5)) / rate
-        samples = make(_Run(machine, condition, severity, times, rng))
-        # Loggers begin within half a second of each other.
-        t0 = int(rng.uniform(0.0, min(0.5, 2 / rate)) * SECOND)
-        streams[modality] = SimulatedStream(samples, rate, t0, modality, unit, scale, channels)
+        run = _Run(machine, condition, severity, np.arange(round(seconds * rate)) / rate, rng)
+        t0 = int(rng.uniform(0.0, 0.4) * SECOND)  # loggers do not begin together
+        streams[modality] = SimulatedStream(make(run), rate, t0, modality, unit, scale, channels)
     return streams
 
 
@@ -166,14 +155,12 @@ def write_plant(
     `condition` over all of it. Returns the files in order of the machines.
 
     Raises:
-        ArchiveError: a file exists already.
-        ValueError: see `simulate`.
+        ArchiveError: a file exists already, or `seconds` is too short to hold a sample of each stream.
     """
-    paths = []
-    for number in range(machines):
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    paths = [Path(folder) / f"m{number:02d}.h5" for number in range(machines)]
+    for number, path in enumerate(paths):
         machine = Machine.draw(number, seed=seed)
-        path = Path(folder) / f"m{number:02d}.h5"
-        path.parent.mkdir(parents=True, exist_ok=True)
         with RecordingWriter(path) as writer:
             for session, condition in ((s, c) for s in range(sessions) for c in CONDITIONS):
                 streams = simulate(machine, condition, seconds=seconds, seed=seed, session=session)
@@ -182,11 +169,8 @@ def write_plant(
                 for name, stream in streams.items():
                     draft.add_stream(name, **vars(stream))
                 start = min(stream.t0 for stream in streams.values())
-                end = max(
-                    stream.t0 + duration(stream.rate, len(stream.samples)) for stream in streams.values()
-                )
-                draft.add_labels("condition", [(start, end, condition)])
-        paths.append(path)
+                ends = [stream.t0 + duration(stream.rate, len(stream.samples)) for stream in streams.values()]
+                draft.add_labels("condition", [(start, max(ends), condition)])
     return paths
 
 
@@ -194,25 +178,23 @@ def _acceleration(run: _Run) -> NDArray[Any]:
     """(n, 3), AC-coupled: shaft orders; bearing noise and blows, which ring at the seat's resonance."""
     machine, t, rng = run.machine, run.t, run.rng
     orders, sizes = np.arange(1.0, 4.0), (0.8 + 0.5 * machine.load) / np.arange(1.0, 4.0)
-    if run.condition in ("looseness", "rotor_rub"):
+    if run.condition in LOOSE:
         # A part that lifts and lands once in two turns: half orders, slowly falling.
-        orders = np.arange(0.5, 6.1, 0.5)
-        sizes = run.severity * 1.9 / np.sqrt(orders)
+        orders, sizes = np.arange(0.5, 6.1, 0.5), 2.2 * run.severity / np.sqrt(np.arange(0.5, 6.1, 0.5))
     turns = machine.speed * t + 0.02 * np.sin(0.7 * t + rng.uniform(0, 6)) + rng.uniform()
     angle = 2 * np.pi * (np.outer(orders, turns) + rng.uniform(size=(len(orders), 1)))
     sizes = sizes * rng.uniform(0.6, 1.4, len(orders))
-    # The vertical follows the horizontal by a quarter of a turn; little goes along the shaft.
+    # The vertical follows the horizontal by a quarter of a turn.
     across, up = sizes @ np.cos(angle), sizes @ np.sin(angle)
     force = rng.normal(0.0, 0.45 + 0.25 * machine.load, len(t))
     if run.condition == "bearing_fault":
         # Rolling elements slip by a hundredth; a blow is stronger where the load is, once a turn.
         passes = machine.speed * machine.bearing_order
         blow = np.cumsum(rng.normal(1.0, 0.01, int(len(t) / ACCELERATION_RATE * passes))) / passes
-        size = 9.0 * run.severity * (1 + 0.5 * np.cos(2 * np.pi * machine.speed * blow))
-        at = np.minimum((blow * ACCELERATION_RATE).astype(int), len(t) - 1)
-        force[at] += size * rng.uniform(0.7, 1.3, len(size))
-    decay = np.arange(0.0, 6.0 / machine.damping, 1 / ACCELERATION_RATE)
-    ring = np.exp(-machine.damping * decay) * np.sin(2 * np.pi * machine.resonance * decay)
+        size = 12.0 * run.severity * (1 + 0.5 * np.cos(2 * np.pi * machine.speed * blow))
+        force[(blow * ACCELERATION_RATE).astype(int).clip(0, len(t) - 1)] += size
+    after = np.arange(50) / ACCELERATION_RATE
+    ring = np.exp(-after / 0.004) * np.sin(2 * np.pi * machine.resonance * after)
     ringing = np.convolve(force, ring)[: len(t)]
     axes = np.stack([across + 0.8 * ringing, 0.8 * up + ringing, 0.3 * across + 0.4 * ringing], axis=1)
     axes = (axes + rng.normal(0.0, 0.25, axes.shape)) @ np.transpose(machine.mounting)
@@ -242,7 +224,7 @@ def _video(run: _Run) -> NDArray[Any]:
     (shift, zoom), (level, slope), rng = run.machine.camera, run.machine.light, run.rng
     wall, motor, fan, _ = np.array(run.machine.paint)
     grid = (np.arange(FRAME) + 0.5) / FRAME * 2 - 1
-    # (4096,) where on the machine each pixel looks; frames have time last, which paints fastest.
+    # Where on the machine each pixel (4096,) looks; time is the last axis of frames, to paint faster.
     place = (grid[None, :] - 1j * grid[:, None]).ravel() / zoom - shift
     body = np.maximum(np.abs(place.real - ROTOR.real) - 0.4, np.abs(place.imag - ROTOR.imag + 0.08) - 0.42)
     frames = np.full((len(place), 3, 1), wall[:, None], dtype=np.float32)
@@ -256,10 +238,10 @@ def _video(run: _Run) -> NDArray[Any]:
     frames = np.repeat(frames, len(run.t), axis=2)
     for draw in (_draw_belt, _draw_fan, _draw_rotor):
         draw(frames, place, run)
-    flicker = 1 + 0.02 * np.sin(2 * np.pi * (0.9 * run.t + rng.uniform()))
-    frames *= (255 / LEVEL_STEP * level * np.outer(1 + slope * place.real, flicker)).astype(np.float32)[
-        :, None
-    ]
+    flicker = 1 + 0.01 * np.sin(2 * np.pi * (0.9 * run.t + rng.uniform()))
+    light = np.outer(255 / LEVEL_STEP * level * (1 + slope * place.real), flicker)
+    frames *= light.astype(np.float32)[:, None]
+    # Pixels differ by up to a level for good, and flicker by much less.
     frames += rng.random((*frames.shape[:2], 1), dtype=np.float32)
     frames += NOISE * rng.random((len(place), 1, len(run.t)), dtype=np.float32)
     levels = np.clip(frames, 0, 255 // LEVEL_STEP, out=frames).astype(np.uint8) * np.uint8(LEVEL_STEP)
@@ -270,10 +252,10 @@ def _draw_belt(frames: Floats, place: Places, run: _Run) -> None:
     """Two strands whose teeth are a blur at speed, and crawl in jerks when the belt slips."""
     length = abs(PULLEY - ROTOR)
     # Real part: 0 at the rotor, 1 at the pulley; imaginary part: to which side.
-    run_of_belt = (place - ROTOR) / (PULLEY - ROTOR)
-    strand = 0.05 - np.abs(length * np.abs(run_of_belt.imag) - 0.24 + 0.07 * run_of_belt.real)
-    pixels = np.flatnonzero((strand > -0.05) & (np.abs(run_of_belt.real - 0.5) < 0.5))
-    cover, along = _edge(strand[pixels])[:, None], run_of_belt[pixels, None]
+    along = (place - ROTOR) / (PULLEY - ROTOR)
+    strand = 0.05 - np.abs(length * np.abs(along.imag) - 0.24 + 0.07 * along.real)
+    pixels = np.flatnonzero((strand > -0.05) & (np.abs(along.real - 0.5) < 0.5))
+    cover, along = _edge(strand[pixels, None]), along[pixels, None]
     crawl = np.cumsum(run.rng.uniform(0.0, 0.06, len(run.t))) * np.sign(along.imag)
     teeth = np.sin(2 * np.pi / 0.22 * (length * along.real + crawl))
     _paint(frames, pixels, cover, np.full(3, 0.1))
@@ -286,7 +268,7 @@ def _draw_fan(frames: Floats, place: Places, run: _Run) -> None:
     fan, standing = np.array(run.machine.paint[2]), run.condition == "fan_stopped"
     pixels = np.flatnonzero(np.abs(place - FAN) < FAN_RADIUS + 0.05)
     arm = place[pixels, None] - FAN
-    turned = np.zeros(1) if standing else 6.7 * run.machine.speed * run.t
+    turned = 0.0 if standing else 6.7 * run.machine.speed * run.t
     wave = np.sin(run.machine.blades * (np.angle(arm) - turned) + run.rng.uniform(0, 6))
     blades = np.clip(0.5 + (2.0 if standing else 0.06) * wave, 0.0, 1.0)
     _paint(frames, pixels, blades * _edge(FAN_RADIUS - np.abs(arm)), fan + 0.4)
@@ -296,7 +278,7 @@ def _draw_fan(frames: Floats, place: Places, run: _Run) -> None:
 def _draw_rotor(frames: Floats, place: Places, run: _Run) -> None:
     """The shaft's disc, which wobbles when loose; the exposure smears its marker over part of a turn."""
     _, motor, _, marker = np.array(run.machine.paint)
-    wobble = run.severity * 0.07 if run.condition in ("looseness", "rotor_rub") else 0.0
+    wobble = 0.09 * run.severity if run.condition in LOOSE else 0.0
     pixels = np.flatnonzero(np.abs(place - ROTOR) < ROTOR_RADIUS + 3.5 * wobble + 0.05)
     sway = wobble * (run.rng.normal(size=len(run.t)) + 1j * run.rng.normal(size=len(run.t)))
     arm = place[pixels, None] - ROTOR - sway

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-
-import numpy as np
 
 from sensorkd import timeline
 from sensorkd.adapters import SensorAdapter, adapter_for
@@ -68,7 +67,8 @@ def _fix(name: str, request: InputRequest, recordings: Sequence[Recording]) -> I
     adapter = adapter_for(stream.modality, request.options)
     scale, offset = stream_conversion(stream, adapter, recording)
     spec = adapter.spec_for(stream.channels)
-    rate = float(np.median([candidate.rate for _, candidate in streams]))
+    # The low median is the rate of a stream there is, not one between two.
+    rate = statistics.median_low([candidate.rate for _, candidate in streams])
     return InputEncoding(
         modality=stream.modality,
         dtype=stream.dtype.newbyteorder("=").name,

@@ -96,7 +96,7 @@ def test_black_and_white_are_usable_at_eight_bits(plain_encoding):
 def slow_depth(samples, reach, limit):
     """(B, T, H, W) mm -> mask and centred depth, pixel by pixel."""
     mask, depth = np.zeros(samples.shape), np.zeros(samples.shape)
-    for b, window in enumerate(samples):
+    for b, window in enumerate(samples.astype(float)):
         seen = [v for v in window.flat if 0 < v <= limit]
         centre = sum(seen) / max(1, len(seen))
         for place, value in np.ndenumerate(window):

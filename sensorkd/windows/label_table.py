@@ -1,0 +1,69 @@
+"""Reads label tables, CSV or Parquet, as rows of text, each with the place it came from."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pandas as pd
+
+from sensorkd.errors import ConfigError
+
+__all__ = ["LabelRow", "read_label_table"]
+
+LabelRow = tuple[str, dict[str, str]]
+
+
+def read_label_table(path: str | Path) -> tuple[list[str], list[LabelRow]]:
+    """Names of the columns, and the rows: (place such as "line 4", column -> text, "" where empty).
+
+    In a CSV, blank lines and lines that begin with # are passed over.
+
+    Raises:
+        ConfigError: it does not exist, cannot be read, or a row has another number of cells.
+    """
+    path = Path(path)
+    try:
+        return _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
+    except (OSError, ValueError, ImportError, csv.Error) as error:
+        raise ConfigError(
+            "the label table cannot be read" if path.is_file() else "no such label table",
+            file=path,
+            found=error,
+            expected="a CSV file in UTF-8, or a Parquet file (which needs pyarrow)",
+            mend="correct `labels`, or save the table again",
+        ) from error
+
+
+def _read_csv(path: Path) -> tuple[list[str], list[LabelRow]]:
+    columns: list[str] = []
+    rows: list[LabelRow] = []
+    with path.open(encoding="utf-8-sig", newline="") as handle:
+        # Blanked, not dropped, so that the line numbers stay those of the file.
+        reader = csv.reader("\n" if line.startswith("#") else line for line in handle)
+        for cells in reader:
+            cells = [cell.strip() for cell in cells]
+            if not any(cells):
+                continue
+            if not columns:
+                columns = cells
+                continue
+            place = f"line {reader.line_num}"
+            if len(cells) != len(columns):
+                raise ConfigError(
+                    "a row has another number of cells than the header",
+                    file=path,
+                    inside=place,
+                    found=f"{len(cells)} cells",
+                    expected=f"{len(columns)}: {columns}",
+                    mend="put names with commas in double quotes",
+                )
+            rows.append((place, dict(zip(columns, cells, strict=True))))
+    return columns, rows
+
+
+def _read_parquet(path: Path) -> tuple[list[str], list[LabelRow]]:
+    table = pd.read_parquet(path)
+    text = table.astype(object).where(table.notna(), "")
+    records = [{str(key): str(value) for key, value in row.items()} for row in text.to_dict("records")]
+    return [str(name) for name in table.columns], [(f"row {n}", row) for n, row in enumerate(records, 1)]

@@ -1,0 +1,28 @@
+"""`sensorkd train --resume` goes on from the last epoch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sensorkd.cli.__main__ import main
+from sensorkd.runs import load_config, train_run
+from tests.plant_run import CONFIG
+
+
+def test_a_run_cut_off_ends_where_an_uninterrupted_one_does(
+    overrides: list[str], run_folder: Path, tmp_path: Path
+) -> None:
+    config = load_config(CONFIG, [*overrides, f"out={tmp_path / 'cut'}"])
+
+    def die(step: int, *_: object) -> None:
+        if step == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_run(config, on_step=die)
+    assert main(["evaluate", str(tmp_path / "cut")]) == 2
+    assert main(["train", str(CONFIG), *overrides, f"out={tmp_path / 'cut'}", "--resume"]) == 0
+    name = "averaged.safetensors"
+    assert (tmp_path / "cut" / name).read_bytes() == (run_folder / name).read_bytes()

@@ -1,0 +1,103 @@
+"""Foreign files in the shape of UTD-MHAD, layouts for them, and what every refusal must tell."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import yaml
+
+from sensorkd.errors import SensorkdError
+from sensorkd.recordings import Layout, load_layout
+
+Refused = Callable[..., Any]
+
+
+@pytest.fixture
+def refused() -> Refused:
+    """A block that must be refused with words in the message, all five parts told, the file untouched."""
+
+    @contextmanager
+    def check(path: Path, *words: str, inside: str | None = None) -> Iterator[None]:
+        before = _content(path)
+        with pytest.raises(SensorkdError) as caught:
+            yield
+        error = caught.value
+        assert error.file is not None and Path(error.file) == path
+        assert error.found is not None, str(error)
+        assert error.expected is not None, str(error)
+        assert error.mend, str(error)
+        if inside is not None:
+            assert error.inside == inside
+        for word in words:
+            assert word in str(error), str(error)
+        assert _content(path) == before, "the source file was changed"
+
+    return check
+
+
+def _content(path: Path) -> str | None:
+    # A sparse file is as good as its first and last parts.
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        head = file.read(1 << 20)
+        file.seek(max(0, path.stat().st_size - (1 << 20)))
+        return hashlib.sha256(head + file.read()).hexdigest() + str(path.stat().st_size)
+
+
+@pytest.fixture
+def utd_layout() -> Layout:
+    """The layout that is shipped as an example."""
+    return load_layout(Path(__file__).parents[2] / "examples" / "layouts" / "utd_mhad.yaml")
+
+
+@pytest.fixture
+def trials(tmp_path: Path) -> Path:
+    """Three trials as UTD-MHAD keeps them: 160 inertial samples at 50 Hz, 64 frames said to be 30 fps."""
+    path = tmp_path / "subject9.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["subject"] = np.int64(9)
+        file["notes"] = "not a trial"
+        for trial in (1, 2, 3):
+            group = file.create_group(f"a01_t{trial}")
+            group.attrs.update(subject=np.int64(9), trial=np.int64(trial), label_name="wave")
+            depth = np.arange(64, dtype=np.uint16)[:, None, None] + np.zeros((6, 8), np.uint16)
+            group["video/depth_mm"] = depth
+            group["video/depth_mm"].attrs.update(unit="mm", nominal_fps=30.0)
+            for name, unit in (("acceleration", "g"), ("gyroscope", "deg/s")):
+                group[f"{name}/value"] = np.arange(480, dtype=np.float32).reshape(160, 3) + trial
+                group[f"{name}/value"].attrs.update(unit=unit, rate_hz=50.0)
+    return path
+
+
+@pytest.fixture
+def layout_file(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a layout of one stream; keyword arguments change the stream, `top` the tree above it."""
+
+    def write(top: dict[str, Any] | None = None, **stream: Any) -> Path:
+        defaults = {
+            "modality": "acceleration",
+            "samples": "data",
+            "axes": ["time", "channel"],
+            "unit": "g",
+            "rate": 50.0,
+        }
+        tree = {
+            "schema": "layout-1.0",
+            "name": "lab",
+            "clock": "relative",
+            "streams": {"shake": {**defaults, **stream}},
+            **(top or {}),
+        }
+        path = tmp_path / "lab.yaml"
+        path.write_text(yaml.safe_dump(tree), encoding="utf-8")
+        return path
+
+    return write

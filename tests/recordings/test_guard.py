@@ -1,0 +1,346 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from sensorkd.errors import ArchiveError, SensorkdError
+from sensorkd.recordings import guard, open_recordings
+from sensorkd.recordings.guard import GuardedFile, plain
+
+Refused = Callable[..., Any]
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> Path:
+    """A file of this computer that no archive may reach."""
+    path = tmp_path / "secret.h5"
+    with h5py.File(path, "w") as file:
+        file["keys/data"] = np.arange(10)
+    return path
+
+
+@pytest.fixture
+def foreign(tmp_path: Path) -> Iterator[h5py.File]:
+    """A foreign file being written; close it to read it."""
+    with h5py.File(tmp_path / "foreign.h5", "w") as file:
+        yield file
+
+
+def reach(path: Path, inside: str) -> None:
+    with GuardedFile(path) as file:
+        file.dataset(inside)[()]
+
+
+def test_a_dataset_is_reached_by_its_path(secret: Path) -> None:
+    with GuardedFile(secret) as file:
+        assert file.dataset("/keys/data")[()].tolist() == list(range(10))
+        assert file.dataset("keys//./data") == file.dataset("/keys/data")
+        assert file.members("/") == ["keys"]
+        assert file.is_group("/keys") and not file.is_group("/keys/data")
+        assert file.exists("/keys/data") and not file.exists("/keys/none") and not file.exists("/keys/data/x")
+
+
+def test_what_is_not_there_is_answered_with_what_is(secret: Path, refused: Refused) -> None:
+    with refused(secret, "nothing here", "did you mean 'data'", inside="/keys/date"):
+        reach(secret, "/keys/date")
+    with refused(secret, "no members", inside="/keys/data/x"):
+        reach(secret, "/keys/data/x")
+
+
+def test_a_group_is_no_dataset_nor_the_other_way_round(secret: Path, refused: Refused) -> None:
+    with refused(secret, "not a dataset", "a group", inside="/keys"):
+        reach(secret, "/keys")
+    with refused(secret, "not a group", "a dataset"), GuardedFile(secret) as file:
+        file.group("/keys/data")
+
+
+def test_a_named_data_type_is_neither(foreign: h5py.File, refused: Refused) -> None:
+    foreign["kind"] = np.dtype("f8")
+    path = Path(foreign.filename)
+    foreign.close()
+    with refused(path, "named data type"), GuardedFile(path) as file:
+        file.node("/kind")
+
+
+@pytest.mark.parametrize("inside", ["/outside", "/outside/data", "/deep/outside/data", "/by_soft_link/data"])
+def test_an_external_link_is_refused_wherever_it_stands(
+    foreign: h5py.File, secret: Path, refused: Refused, inside: str
+) -> None:
+    foreign["outside"] = h5py.ExternalLink(secret.name, "/keys")
+    foreign["deep/outside"] = h5py.ExternalLink(secret.name, "/keys")
+    foreign["by_soft_link"] = h5py.SoftLink("/outside")
+    foreign.close()
+    path = secret.with_name("foreign.h5")
+    with h5py.File(path) as file:  # h5py itself follows it in silence
+        assert file["outside/data"][0] == 0
+    with refused(path, "external link", "secret.h5:/keys"):
+        reach(path, inside)
+
+
+def test_asking_whether_something_exists_follows_no_link(foreign: h5py.File, secret: Path) -> None:
+    foreign["outside"] = h5py.ExternalLink("no such file.h5", "/keys")
+    foreign.close()
+    with GuardedFile(secret.with_name("foreign.h5")) as file:
+        assert file.exists("/outside/data")
+
+
+def test_a_soft_link_inside_the_file_is_followed(foreign: h5py.File, tmp_path: Path) -> None:
+    foreign["real/data"] = [1, 2, 3]
+    foreign["absolute"] = h5py.SoftLink("/real/data")
+    foreign["real/relative"] = h5py.SoftLink("./data")
+    foreign["to_group"] = h5py.SoftLink("real")
+    foreign.close()
+    with GuardedFile(tmp_path / "foreign.h5") as file:
+        for inside in ("/absolute", "/real/relative", "/to_group/data", "/to_group/relative"):
+            assert file.dataset(inside)[()].tolist() == [1, 2, 3], inside
+
+
+def test_a_loop_of_soft_links_is_refused(foreign: h5py.File, tmp_path: Path, refused: Refused) -> None:
+    foreign["a"] = h5py.SoftLink("/b")
+    foreign["b"] = h5py.SoftLink("/a")
+    foreign.close()
+    with refused(tmp_path / "foreign.h5", "without an end"):
+        reach(tmp_path / "foreign.h5", "/a/data")
+
+
+def test_a_soft_link_to_nothing_is_told(foreign: h5py.File, tmp_path: Path, refused: Refused) -> None:
+    foreign["a"] = h5py.SoftLink("/gone")
+    foreign.close()
+    with refused(tmp_path / "foreign.h5", "nothing here", inside="/gone"):
+        reach(tmp_path / "foreign.h5", "/a")
+
+
+def walk(path: Path) -> list[str]:
+    with GuardedFile(path) as file:
+        return [inside for inside, _ in file.walk()]
+
+
+def test_the_walk_meets_everything_parents_first(secret: Path) -> None:
+    assert walk(secret) == ["/", "/keys", "/keys/data"]
+
+
+@pytest.mark.parametrize("link", ["hard", "soft"])
+def test_the_walk_ends_at_a_cycle(foreign: h5py.File, tmp_path: Path, refused: Refused, link: str) -> None:
+    below = foreign.create_group("a/b")
+    below["back"] = foreign["a"] if link == "hard" else h5py.SoftLink("/a")
+    foreign.close()
+    with refused(tmp_path / "foreign.h5", "cycle", inside="/a/b/back"):
+        walk(tmp_path / "foreign.h5")
+
+
+def test_the_walk_ends_in_a_tree_without_a_floor(
+    foreign: h5py.File, tmp_path: Path, refused: Refused
+) -> None:
+    foreign.create_group("/".join(["deeper"] * 300))
+    foreign.close()
+    with refused(tmp_path / "foreign.h5", "too deep"):
+        walk(tmp_path / "foreign.h5")
+
+
+def test_the_walk_ends_where_links_multiply(
+    foreign: h5py.File, tmp_path: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Thirty groups, each in the one above it twice: 2^30 paths.
+    here = foreign.create_group("g0")
+    for level in range(30):
+        below = here.create_group("left")
+        here["right"] = below
+        here = below
+        assert level < 30
+    foreign.close()
+    monkeypatch.setattr(guard, "MAX_NODES", 500)
+    with refused(tmp_path / "foreign.h5", "no end", "500"):
+        walk(tmp_path / "foreign.h5")
+
+
+def test_a_name_that_is_not_utf8_does_no_harm(foreign: h5py.File, tmp_path: Path) -> None:
+    foreign.id.links.create_soft(b"gr\xf6\xdfe", b"/data")
+    foreign["data"] = [7]
+    foreign.close()
+    with GuardedFile(tmp_path / "foreign.h5") as file:
+        (name,) = [name for name in file.members("/") if name != "data"]
+        assert file.dataset(f"/{name}")[()].tolist() == [7]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("empty.h5", b"", "died before its first flush"),
+        ("picture.h5", b"\x89PNG\r\n\x1a\n" + b"\0" * 2000, "PNG image"),
+        ("table.h5", b"time,value\n" + b"0.1,2.5\n" * 300, "comma-separated text"),
+        ("umlaut.h5", b"zeit;gr\xc3\xb6\xc3\x9fe\n" + "ä".encode() * 800, "comma-separated text"),
+        ("log.h5", b"started\n" * 100, "plain text"),
+        ("film.h5", b"\0\0\0\x20ftypisom" + b"\0" * 600, "MP4"),
+        ("noise.h5", bytes(range(256)) * 8, "unknown binary data"),
+        ("eight.h5", b"\x89HDF\r\n\x1a", "7 bytes: an HDF5 file cut short"),
+    ],
+)
+def test_what_is_not_hdf5_is_called_what_it_is(
+    tmp_path: Path, refused: Refused, name: str, content: bytes, told: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with refused(path, told):
+        open_recordings(path)
+
+
+def test_a_zip_archive_is_called_one(tmp_path: Path, refused: Refused) -> None:
+    path = tmp_path / "many.h5"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.txt", "b" * 100)
+    with refused(path, "zip archive"):
+        open_recordings(path)
+
+
+def test_a_path_to_nothing_or_to_a_folder_is_told(tmp_path: Path, refused: Refused) -> None:
+    with refused(tmp_path / "gone.h5", "no such file"):
+        open_recordings(tmp_path / "gone.h5")
+    with refused(tmp_path, "no archives in this folder"):
+        open_recordings(tmp_path)
+
+
+def test_a_user_block_before_the_signature_is_allowed(tmp_path: Path) -> None:
+    path = tmp_path / "block.h5"
+    with h5py.File(path, "w", userblock_size=1024) as file:
+        file["data"] = [1]
+    with GuardedFile(path) as file:
+        assert file.members("/") == ["data"]
+
+
+@pytest.mark.parametrize("share", ["8 bytes", 0.5, 0.999])
+def test_a_file_cut_short_tells_how_long_it_is_and_should_be(
+    tmp_path: Path, write_archive: Any, shake: Any, refused: Refused, share: Any
+) -> None:
+    content = write_archive({"acceleration": shake()}).read_bytes()
+    path = tmp_path / "cut.h5"
+    kept = 8 if share == "8 bytes" else int(share * len(content))
+    path.write_bytes(content[:kept])
+    words = [f"{kept:,} bytes"] if kept == 8 else ["cut short", f"{kept:,} bytes", f"{len(content):,} bytes"]
+    with refused(path, *words):
+        open_recordings(path)
+
+
+def test_a_file_that_is_being_written_is_in_use(tmp_path: Path, refused: Refused) -> None:
+    path = tmp_path / "live.h5"
+    code = (
+        "import h5py, sys; f = h5py.File(sys.argv[1], 'w'); f['a'] = 1; f.flush(); "
+        "print('open', flush=True); sys.stdin.read()"
+    )
+    writer = subprocess.Popen(
+        [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    try:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == b"open\n"
+        with refused(path, "in use by a writer"):
+            open_recordings(path)
+    finally:
+        writer.communicate()
+    with GuardedFile(path) as file:
+        assert file.members("/") == ["a"]
+
+
+def test_a_file_that_this_process_is_writing_is_in_use(tmp_path: Path, refused: Refused) -> None:
+    path = tmp_path / "own.h5"
+    with h5py.File(path, "w") as file:
+        file.flush()
+        with refused(path, "in use by a writer"):
+            open_recordings(path)
+
+
+def test_damaged_metadata_gives_an_error_or_intact_data_never_wrong_data(
+    write_archive: Any, shake: Any, heat: Any, tmp_path: Path
+) -> None:
+    content = write_archive({"acceleration": shake(), "temperature": heat()}).read_bytes()
+    code = """
+import sys, numpy as np
+from pathlib import Path
+from sensorkd.errors import SensorkdError
+from sensorkd.recordings import open_recordings
+content, path = Path(sys.argv[1]).read_bytes(), Path(sys.argv[2])
+(whole,) = open_recordings(sys.argv[1])
+samples = {name: stream.read(0, 20) for name, stream in whole.streams.items()}
+rng, tally = np.random.default_rng(0), {"refused": 0, "intact": 0}
+for number in range(120):
+    damaged = bytearray(content)
+    damaged[rng.integers(48, len(content))] ^= 1 << rng.integers(8)
+    part = path.with_name(f"damaged{number}.h5")
+    part.write_bytes(damaged)
+    try:
+        (found,) = open_recordings(part)
+        for name, stream in found.streams.items():
+            read = stream.read(0, 20)
+            if name in samples and read.shape == samples[name].shape:
+                assert (read == samples[name]).all(), number
+        tally["intact"] += 1
+    except SensorkdError as error:
+        tally["refused"] += 1
+    part.unlink()
+print(tally["refused"], tally["intact"])
+"""
+    source = tmp_path / "press.h5"
+    source.write_bytes(content)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(source), str(tmp_path / "x.h5")], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    was_refused, intact = map(int, done.stdout.split())
+    assert was_refused > 0 and intact > 0
+
+
+def test_one_bad_file_in_a_folder_does_not_stop_the_others(
+    tmp_path: Path, write_archive: Any, heat: Any
+) -> None:
+    write_archive({"temperature": heat()}, name="plant/a.h5")
+    write_archive({"temperature": heat()}, name="plant/sub/c.hdf5")
+    write_archive({"temperature": heat()}, name="plant/d.H5")
+    (tmp_path / "plant" / "b.h5").write_bytes(b"")
+    (tmp_path / "plant" / "b2.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + b"\0" * 3000)
+    (tmp_path / "plant" / "readme.txt").write_text("not an archive")
+    errors: list[SensorkdError] = []
+    found = open_recordings(tmp_path / "plant", on_error=errors.append)
+    assert [item.id for item in found] == ["a.h5::monday", "d.H5::monday", "sub/c.hdf5::monday"]
+    assert [Path(str(error.file)).name for error in errors] == ["b.h5", "b2.h5"]
+    with pytest.raises(ArchiveError, match=r"b\.h5"):
+        open_recordings(tmp_path / "plant")
+
+
+def test_the_declared_size_alone_decides_so_the_refusal_is_quick(tmp_path: Path, refused: Refused) -> None:
+    path = tmp_path / "bomb.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("data", shape=(2**60, 3), dtype="i2", chunks=(1000, 3), compression="gzip")
+        file["data"][:1000] = 1
+    began = time.perf_counter()
+    with refused(path, "out of proportion", "1,152,921,504,606,846,976", inside="/data"):
+        reach(path, "/data")
+    assert time.perf_counter() - began < 1.0
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (b"caf\xc3\xa9", "café"),
+        (b"\xff", "�"),
+        (np.float32(0.5), 0.5),
+        (np.longdouble(0.5), 0.5),
+        (np.bool_(True), True),
+        (np.bytes_(b"x"), "x"),
+        (np.array([[1, 2]]), [[1, 2]]),
+        (np.array([b"a", "b"], dtype=object), ["a", "b"]),
+        (h5py.Empty("f8"), None),
+        ("text", "text"),
+    ],
+)
+def test_hdf5_values_become_plain_python(value: Any, expected: Any) -> None:
+    made = plain(value)
+    assert made == expected
+    assert type(made) is type(expected)

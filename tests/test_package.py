@@ -1,0 +1,47 @@
+"""The package as it is installed: what it lists, what it imports, and what it says of itself."""
+
+from __future__ import annotations
+
+import configparser
+import subprocess
+import sys
+from pathlib import Path
+
+import sensorkd
+
+ROOT = Path(__file__).parents[1]
+
+
+def setup() -> configparser.ConfigParser:
+    parser = configparser.ConfigParser()
+    parser.read(ROOT / "setup.cfg")
+    return parser
+
+
+def test_the_listed_packages_are_those_on_disk() -> None:
+    on_disk = {
+        ".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "sensorkd").rglob("__init__.py")
+    } | {"sensorkd_adapters", "sensorkd.data_schemas"}
+    assert set(setup()["options"]["packages"].split()) == on_disk
+
+
+def test_importing_sensorkd_imports_neither_torch_nor_h5py() -> None:
+    code = "import sys, sensorkd; print(sorted({'torch', 'h5py', 'pandas', 'numpy'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_public_name_can_be_had() -> None:
+    for name in sensorkd.__all__:
+        assert getattr(sensorkd, name) is not None
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+    assert not hasattr(sensorkd, "nothing_of_this_name")
+
+
+def test_every_entry_point_names_a_class_that_exists() -> None:
+    for line in setup()["options.entry_points"]["sensorkd.adapters"].strip().splitlines():
+        module, kind = line.split("=")[1].strip().split(":")
+        path = ROOT / "adapters" / Path(*module.split(".")).with_suffix(".py")
+        assert f"class {kind}" in path.read_text()
