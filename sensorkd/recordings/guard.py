@@ -107,7 +107,7 @@ class GuardedFile:
 
     def members(self, inside: str) -> list[str]:
         """Names below a group, sorted as HDF5 keeps them."""
-        return list(self.group(inside))
+        return _names(self.group(inside))
 
     def walk(self) -> Iterator[tuple[str, h5py.Group | h5py.Dataset]]:
         """Every group and dataset of the file, checked, parents first.
@@ -122,6 +122,7 @@ class GuardedFile:
                     file=self.path,
                     inside=found[0],
                     found=f"more than {MAX_NODES:,} groups and datasets",
+                    expected="each of them in one place",
                     mend="remove links that make one group appear in many places, or split the file",
                 )
             yield found
@@ -143,7 +144,7 @@ class GuardedFile:
                 expected=f"a tree of at most {MAX_DEPTH} levels",
                 mend="remove the link, or flatten the tree",
             )
-        for name in node:
+        for name in _names(node):
             yield from self._walk(f"{inside.rstrip('/')}/{name}", (*above, identity))
 
     def _resolve(self, inside: str) -> Any:
@@ -193,7 +194,7 @@ class GuardedFile:
         return target
 
     def _missing(self, node: Any, part: str, here: str) -> ArchiveError:
-        names = list(node) if isinstance(node, h5py.Group) else []
+        names = _names(node) if isinstance(node, h5py.Group) else []
         listed = ", ".join(names[:12]) + (" ..." if len(names) > 12 else "")
         return ArchiveError(
             "nothing here",
@@ -220,18 +221,18 @@ def _parts(inside: str) -> list[str]:
     return [part for part in inside.split("/") if part not in ("", ".")]
 
 
-def _encoded(name: str) -> bytes:
-    # The way h5py decodes names that are not UTF-8, backwards.
-    return name.encode("utf-8", errors="surrogateescape")
+def _names(group: h5py.Group) -> list[str]:
+    # h5py gives names that are not UTF-8 as bytes. They can be shown, not reached.
+    return [name if isinstance(name, str) else name.decode(errors="backslashreplace") for name in group]
 
 
 def _has(group: h5py.Group, name: str) -> bool:
     # Not `name in group`, which follows an external link to see whether it is broken.
-    return bool(group.id.links.exists(_encoded(name)))
+    return bool(group.id.links.exists(name.encode()))
 
 
 def _link_type(group: h5py.Group, name: str) -> int:
-    return int(group.id.links.get_info(_encoded(name)).type)
+    return int(group.id.links.get_info(name.encode()).type)
 
 
 def _not_opened(path: Path, error: OSError) -> ArchiveError:

@@ -12,6 +12,9 @@ from sensorkd.models.frontend import ChannelStats, ImageFrontend, SignalFrontend
 from sensorkd.models.layered import LayeredStudent
 from sensorkd.models.student import Student
 
+# Small tensors: a second thread only waits.
+torch.set_num_threads(1)
+
 FAMILIES = {"shake": OSCILLATION, "heat": FLUCTUATION[:3], "camera": FLIPS[:2]}
 CLASSES = 3
 

@@ -14,6 +14,9 @@ from sensorkd.models.layered import LayeredStudent
 from sensorkd.models.size import size_named
 from sensorkd.runs.build import adapters_for, build_layered, build_student
 
+# Small tensors: a second thread only waits.
+torch.set_num_threads(1)
+
 PLAIN = InputEncoding(
     modality="acceleration",
     dtype="float32",

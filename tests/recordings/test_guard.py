@@ -151,24 +151,28 @@ def test_the_walk_ends_where_links_multiply(
 ) -> None:
     # Thirty groups, each in the one above it twice: 2^30 paths.
     here = foreign.create_group("g0")
-    for level in range(30):
+    for _ in range(30):
         below = here.create_group("left")
         here["right"] = below
         here = below
-        assert level < 30
     foreign.close()
     monkeypatch.setattr(guard, "MAX_NODES", 500)
     with refused(tmp_path / "foreign.h5", "no end", "500"):
         walk(tmp_path / "foreign.h5")
 
 
-def test_a_name_that_is_not_utf8_does_no_harm(foreign: h5py.File, tmp_path: Path) -> None:
+def test_a_name_that_is_not_utf8_is_shown_but_not_reached(
+    foreign: h5py.File, tmp_path: Path, refused: Refused
+) -> None:
     foreign.id.links.create_soft(b"gr\xf6\xdfe", b"/data")
     foreign["data"] = [7]
     foreign.close()
-    with GuardedFile(tmp_path / "foreign.h5") as file:
-        (name,) = [name for name in file.members("/") if name != "data"]
-        assert file.dataset(f"/{name}")[()].tolist() == [7]
+    path = tmp_path / "foreign.h5"
+    reach(path, "/data")
+    with refused(path, "nothing here", "gr\\xf6\\xdfe"):
+        reach(path, "/groesse")
+    with refused(path, inside="/gr\\xf6\\xdfe"):
+        walk(path)
 
 
 @pytest.mark.parametrize(
@@ -249,14 +253,6 @@ def test_a_file_that_is_being_written_is_in_use(tmp_path: Path, refused: Refused
         assert file.members("/") == ["a"]
 
 
-def test_a_file_that_this_process_is_writing_is_in_use(tmp_path: Path, refused: Refused) -> None:
-    path = tmp_path / "own.h5"
-    with h5py.File(path, "w") as file:
-        file.flush()
-        with refused(path, "in use by a writer"):
-            open_recordings(path)
-
-
 def test_damaged_metadata_gives_an_error_or_intact_data_never_wrong_data(
     write_archive: Any, shake: Any, heat: Any, tmp_path: Path
 ) -> None:
@@ -289,8 +285,11 @@ print(tally["refused"], tally["intact"])
 """
     source = tmp_path / "press.h5"
     source.write_bytes(content)
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(source), str(tmp_path / "x.h5")], capture_output=True, text=True
+    done = subprocess.run(  # a crash must not take the tests along
+        [sys.executable, "-c", code, str(source), str(tmp_path / "x.h5")],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     was_refused, intact = map(int, done.stdout.split())
@@ -320,7 +319,7 @@ def test_the_declared_size_alone_decides_so_the_refusal_is_quick(tmp_path: Path,
         file.create_dataset("data", shape=(2**60, 3), dtype="i2", chunks=(1000, 3), compression="gzip")
         file["data"][:1000] = 1
     began = time.perf_counter()
-    with refused(path, "out of proportion", "1,152,921,504,606,846,976", inside="/data"):
+    with refused(path, "out of proportion", "1152921504606846976", inside="/data"):
         reach(path, "/data")
     assert time.perf_counter() - began < 1.0
 

@@ -49,10 +49,10 @@ def test_one_file_a_machine_holds_each_condition_in_each_session(
 ) -> None:
     assert sorted(path.name for path in folder.iterdir()) == ["m00.h5", "m01.h5"]
     found = {
-        (item.identity["machine"], item.tracks["condition"].label, item.identity["session"]): item
+        (item.identity["machine"], item.tracks["condition"].label, item.identity["session"])
         for item in recordings
     }
-    assert set(found) == {
+    assert found == {
         (machine, (condition,), session)
         for machine in ("m00", "m01")
         for condition in CONDITIONS
@@ -105,7 +105,7 @@ def test_each_sensor_starts_on_its_own_clock(recordings: list[Recording]) -> Non
 
 
 def test_an_archive_holds_what_simulate_returns(recordings: list[Recording]) -> None:
-    recording = next(item for item in recordings if item.id == "m01.h5::/rotor_rub_s1")
+    recording = next(item for item in recordings if item.id == "m01.h5::rotor_rub_s1")
     expected = simulate(Machine.draw(1, seed=5), "rotor_rub", seconds=SECONDS, seed=5, session=1)
     for name, stream in recording.streams.items():
         assert np.array_equal(stream.read(0, len(expected[name].samples)), expected[name].samples)
@@ -141,8 +141,8 @@ def test_acceleration_stays_within_the_sensors_range() -> None:
 
 
 def test_temperature_is_that_of_a_housing_indoors() -> None:
-    for number in range(12):
-        for condition in CONDITIONS:
+    for number in range(6):
+        for condition in ("healthy", "belt_slip"):
             machine = Machine.draw(number)
             values = physical(simulate(machine, condition, seconds=10.0, seed=0)["temperature"])
             assert values.min() > machine.ambient

@@ -20,6 +20,9 @@ from sensorkd.training.batches import ArrayDataset
 from sensorkd.training.config import TrainingConfig
 from sensorkd.training.recipe import Recipe
 
+# Small tensors: a second thread only waits.
+torch.set_num_threads(1)
+
 SHAKE = InputEncoding(
     modality="acceleration",
     dtype="float32",

@@ -88,6 +88,7 @@ import torch
 from sensorkd.training.checkpoint import load_tensors, save_tensors
 
 path = Path(sys.argv[1])
+torch.set_num_threads(1)  # threads do not survive a fork
 
 def write(first):
     for value in range(first, first + 10_000):

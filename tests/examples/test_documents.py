@@ -1,0 +1,93 @@
+"""What the README and the examples tell a stranger to do works, with training shortened."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sensorkd.cli import demo
+from sensorkd.cli.__main__ import main
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SHORT = ["training.max_steps=2", "training.batch_size=4"]
+DATA = Path(os.environ.get("SENSORKD_DATA", ROOT.parent / "shared" / "data"))
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the examples and what `sensorkd demo` leaves, of the same machines but brief."""
+    folder = tmp_path_factory.mktemp("stranger")
+    shutil.copytree(ROOT / "examples", folder / "examples")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(demo, "FULL", demo.Scale(machines=12, unseen=5, seconds=11.0, steps=2))
+        patch.chdir(folder)
+        assert main(["demo"]) == 0
+    return folder
+
+
+def run(command: list[str]) -> None:
+    """One command line of the README, in this process where it is ours."""
+    if command[0] == "sensorkd":
+        short = SHORT if command[1] == "train" else []
+        assert main([*command[1:], *short]) == 0, command
+        return
+    assert command[0] == "python"
+    done = subprocess.run([sys.executable, *command[1:]], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_demo_leaves_what_it_promises(workplace: Path) -> None:
+    left = {path.name for path in (workplace / "demo-out").iterdir()}
+    assert {"bundle", "plant", "runs", "predictions.csv", "results.json"} <= left
+    assert {"learning_curves.png", "confusion.png", "windows.png"} <= left
+
+
+def test_the_demo_never_deletes_a_folder_that_is_not_its_own(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    assert main(["demo", "--out", str(tmp_path)]) == 2
+    assert (tmp_path / "thesis.txt").exists()
+
+
+def test_every_command_of_the_readme_runs(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(workplace)
+    commands = [line for block in blocks("sh") for line in block.splitlines() if "SENSORKD_DATA" not in line]
+    own = [shlex.split(line) for line in commands if "utd" not in line]
+    assert len(own) == 10
+    for command in own:
+        run(command)
+
+
+def test_the_python_of_the_readme_runs(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(workplace)
+    (code,) = blocks("python")
+    shortened = code.replace('"seed=1"]', f'"seed=1", {", ".join(map(repr, SHORT))}]')
+    assert shortened != code
+    exec(compile(shortened, "README.md", "exec"), {})
+
+
+@pytest.mark.skipif(not (DATA / "utd_mhad").is_dir(), reason="UTD-MHAD is not in SENSORKD_DATA")
+def test_the_utd_commands_of_the_readme_run(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(workplace)
+    monkeypatch.setenv("SENSORKD_DATA", str(DATA))
+    commands = [line for block in blocks("sh") for line in block.splitlines() if "utd" in line]
+    assert len(commands) == 3
+    for line in commands:
+        run(shlex.split(os.path.expandvars(line)))
+
+
+def test_the_examples_run(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(workplace)
+    run(["python", "examples/01_train_and_export.py", *SHORT])
+    run(["python", "examples/02_from_arrays.py", "4"])
