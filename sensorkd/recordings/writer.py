@@ -19,7 +19,6 @@ from sensorkd.recordings.guard import GuardedFile
 from sensorkd.recordings.recording import Clock, LabelTrack
 from sensorkd.recordings.schema import (
     CANONICAL_AXES,
-    INTERVAL,
     RESERVED_ATTRIBUTES,
     SCHEMA,
     SEGMENT,
@@ -70,8 +69,9 @@ class RecordingWriter:
                 mend="make the folder first",
             )
         self._part = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
-        self._file = h5py.File(self._part, "w")
-        self._file.attrs.update(schema=SCHEMA, kind="archive")
+        # This version of the format (of 2016) has checksums over its metadata; h5py's default has none.
+        self._file = h5py.File(self._part, "w", libver=("v110", "v110"))
+        _describe(self._file, schema=SCHEMA, kind="archive")
 
     def recording(
         self, name: str, *, clock: Clock, identity: Mapping[str, str | int | float]
@@ -91,8 +91,8 @@ class RecordingWriter:
                 mend="name them otherwise",
             )
         group = self._file.create_group(name)
-        group.attrs.update(schema=SCHEMA, kind="recording", clock=clock, **identity)
-        group.create_group("streams").attrs.update(schema=SCHEMA, kind="streams")
+        _describe(group, schema=SCHEMA, kind="recording", clock=clock, **identity)
+        _describe(group.create_group("streams"), schema=SCHEMA, kind="streams")
         return RecordingDraft(group, self.path)
 
     def close(self) -> None:
@@ -172,9 +172,9 @@ class RecordingDraft:
         table = segments if segments is not None else Segments.uniform(t0=t0, rate=rate, count=len(samples))
         check_segments(table, len(samples), file=self._path, inside=inside)
         group = self._group["streams"].create_group(name)
-        group.attrs.update(schema=SCHEMA, kind="stream", **attributes)
+        _describe(group, schema=SCHEMA, kind="stream", **attributes)
         if channels:
-            group.attrs["channels"] = list(channels)
+            group.attrs["channels"] = _text_array(list(channels))
         _store(group, samples, rate, table)
 
     def _check_stream(
@@ -219,13 +219,14 @@ class RecordingDraft:
         """
         _check_name(target, self._path)
         labels = self._group.require_group("labels")
-        labels.attrs.update(schema=SCHEMA, kind="labels")
+        _describe(labels, schema=SCHEMA, kind="labels")
         inside = f"{labels.name}/{target}"
         if target in labels:
             raise _taken("a label track", self._path, inside)
         # operator.index: seconds as floats would otherwise be cut to nanoseconds in silence.
-        rows = np.array([(index(t0), index(t1), label) for t0, t1, label in intervals], dtype=INTERVAL)
-        track = LabelTrack(rows["t0"], rows["t1"], tuple(rows["label"]))
+        told = [(index(t0), index(t1), str(label)) for t0, t1, label in intervals]
+        ends = np.array([item[:2] for item in told], dtype=np.int64).reshape(-1, 2)
+        track = LabelTrack(ends[:, 0], ends[:, 1], tuple(item[2] for item in told))
         fault = track.fault()
         if fault is not None:
             raise ArchiveError(
@@ -237,8 +238,11 @@ class RecordingDraft:
                 mend="correct the intervals",
             )
         group = labels.create_group(target)
-        group.attrs.update(schema=SCHEMA, kind="track")
-        group.create_dataset("intervals", data=rows)
+        _describe(group, schema=SCHEMA, kind="track")
+        label = _text_array(list(track.label))
+        rows = np.zeros(len(told), [("t0", "<i8"), ("t1", "<i8"), ("label", label.dtype)])
+        rows["t0"], rows["t1"], rows["label"] = track.t0, track.t1, label
+        _store_table(group, "intervals", rows)
 
 
 def _store(group: h5py.Group, samples: NDArray[Any], rate: float, table: Segments) -> None:
@@ -254,7 +258,28 @@ def _store(group: h5py.Group, samples: NDArray[Any], rate: float, table: Segment
     rows = np.zeros(len(table), SEGMENT)
     for column in ("t0", "rate", "offset", "count"):
         rows[column] = getattr(table, column)
-    group.create_dataset("segments", data=rows)
+    _store_table(group, "segments", rows)
+
+
+def _store_table(group: h5py.Group, name: str, rows: NDArray[Any]) -> None:
+    # Only chunks carry a checksum, and a table without rows has none.
+    group.create_dataset(
+        name, data=rows, chunks=(len(rows),) if len(rows) else None, fletcher32=len(rows) > 0
+    )
+
+
+def _describe(node: h5py.Group, **attributes: Any) -> None:
+    for key, value in attributes.items():
+        node.attrs[key] = _text_array(value) if isinstance(value, str) else value
+
+
+def _text_array(text: str | list[str]) -> NDArray[Any]:
+    """Text of fixed length, which lies in its node under a checksum.
+
+    Text of variable length lies in a heap without one, and a flipped bit there can make HDF5 hang.
+    """
+    encoded = np.char.encode(np.array(text, dtype=np.str_), "utf-8")
+    return encoded.astype(h5py.string_dtype("utf-8", max(1, encoded.dtype.itemsize)))
 
 
 def _chunks(samples: NDArray[Any], rate: float) -> tuple[int, ...]:

@@ -266,7 +266,7 @@ content, path = Path(sys.argv[1]).read_bytes(), Path(sys.argv[2])
 (whole,) = open_recordings(sys.argv[1])
 samples = {name: stream.read(0, 20) for name, stream in whole.streams.items()}
 rng, tally = np.random.default_rng(0), {"refused": 0, "intact": 0}
-for number in range(120):
+for number in range(60):
     damaged = bytearray(content)
     damaged[rng.integers(48, len(content))] ^= 1 << rng.integers(8)
     part = path.with_name(f"damaged{number}.h5")
