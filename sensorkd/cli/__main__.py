@@ -36,22 +36,19 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(arguments: list[str]) -> int:
     try:
-        import click
         import typer
 
         from sensorkd.cli.app import app
     except ModuleNotFoundError as error:
         raise _missing(error) from error
     try:
-        code = typer.main.get_command(app).main(arguments, prog_name="sensorkd", standalone_mode=False)
+        # Typer tells usage errors itself and always leaves by SystemExit.
+        typer.main.get_command(app).main(arguments, prog_name="sensorkd")
+    except SystemExit as left:
+        return left.code if isinstance(left.code, int) else 0
     except ModuleNotFoundError as error:
         raise _missing(error) from error
-    except click.exceptions.Abort:
-        return 130
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    return code if isinstance(code, int) else 0
+    return 0
 
 
 def _missing(error: ModuleNotFoundError) -> Exception:

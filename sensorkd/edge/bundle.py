@@ -169,8 +169,9 @@ def load_arrays(path: Path, *, mend: str) -> dict[str, NDArray[Any]]:
         with path.open("rb") as handle:
             if handle.read(2) != b"PK":
                 raise ValueError("not a zip file")
-        with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
+            handle.seek(0)
+            with np.load(handle, allow_pickle=False) as arrays:
+                return {name: arrays[name] for name in arrays.files}
     except (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         raise BundleError("not an .npz of arrays", file=path, found=error, mend=mend) from error
 

@@ -150,21 +150,11 @@ class EdgePredictor:
                     expected=list(encodings),
                     mend=nearest(name, encodings) or None,
                 )
-        counts = {len(values) for values in inputs.values()}
-        if len(counts) != 1:
-            raise BundleError(
-                "inputs hold different numbers of windows, or there are none", found=sorted(counts)
-            )
-        windows = counts.pop()
-        here = np.ones((windows, len(encodings)), np.float32)
-        if presence is not None:
-            if presence.shape != here.shape:
-                raise BundleError("presence has another shape", found=presence.shape, expected=here.shape)
-            here = np.asarray(presence != 0, np.float32)
+        here = _given(inputs, presence, len(encodings))
         arrays: dict[str, NDArray[Any]] = {}
         for column, (name, encoding) in enumerate(encodings.items()):
             if name not in inputs:
-                arrays[name] = np.zeros((windows, *encoding.shape), encoding.dtype)
+                arrays[name] = np.zeros((len(here), *encoding.shape), encoding.dtype)
                 here[:, column] = 0
                 continue
             values = np.asarray(inputs[name])
@@ -224,3 +214,18 @@ class EdgePredictor:
             p50_ms=float(np.percentile(times, 50)),
             p99_ms=float(np.percentile(times, 99)),
         )
+
+
+def _given(
+    inputs: Mapping[str, NDArray[Any]], presence: NDArray[np.floating[Any]] | None, count: int
+) -> NDArray[np.float32]:
+    """Presence (W, K) as the caller gives it; all present when it is not given."""
+    counts = {len(values) for values in inputs.values()}
+    if len(counts) != 1:
+        raise BundleError("inputs hold different numbers of windows, or there are none", found=sorted(counts))
+    shape = (counts.pop(), count)
+    if presence is None:
+        return np.ones(shape, np.float32)
+    if presence.shape != shape:
+        raise BundleError("presence has another shape", found=presence.shape, expected=shape)
+    return np.asarray(presence != 0, np.float32)

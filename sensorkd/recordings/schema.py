@@ -18,7 +18,6 @@ from sensorkd.recordings.stream import Axis
 
 __all__ = [
     "CANONICAL_AXES",
-    "INTERVAL",
     "RESERVED_ATTRIBUTES",
     "SCHEMA",
     "SEGMENT",
@@ -28,7 +27,6 @@ __all__ = [
 SCHEMA = "recording-1.0"
 RESERVED_ATTRIBUTES = frozenset({"schema", "kind", "clock"})
 SEGMENT = np.dtype([("t0", "<i8"), ("rate", "<f8"), ("offset", "<i8"), ("count", "<i8")])
-INTERVAL = np.dtype([("t0", "<i8"), ("t1", "<i8"), ("label", h5py.string_dtype())])
 CANONICAL_AXES: dict[int, tuple[Axis, ...]] = {
     2: ("time", "channel"),
     4: ("time", "height", "width", "channel"),

@@ -21,15 +21,12 @@ from sensorkd.recordings.schema import (
     CANONICAL_AXES,
     RESERVED_ATTRIBUTES,
     SCHEMA,
-    SEGMENT,
     check_archive,
 )
+from sensorkd.recordings.storing import set_attributes, store_samples, store_table, text_array
 from sensorkd.recordings.stream import Segments, check_rate, check_segments
 
 __all__ = ["RecordingWriter"]
-
-CHUNK_SECONDS = 4.0
-CHUNK_BYTES = 1 << 20
 
 
 class RecordingWriter:
@@ -71,7 +68,7 @@ class RecordingWriter:
         self._part = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
         # This version of the format (of 2016) has checksums over its metadata; h5py's default has none.
         self._file = h5py.File(self._part, "w", libver=("v110", "v110"))
-        _describe(self._file, schema=SCHEMA, kind="archive")
+        set_attributes(self._file, schema=SCHEMA, kind="archive")
 
     def recording(
         self, name: str, *, clock: Clock, identity: Mapping[str, str | int | float]
@@ -91,8 +88,8 @@ class RecordingWriter:
                 mend="name them otherwise",
             )
         group = self._file.create_group(name)
-        _describe(group, schema=SCHEMA, kind="recording", clock=clock, **identity)
-        _describe(group.create_group("streams"), schema=SCHEMA, kind="streams")
+        set_attributes(group, schema=SCHEMA, kind="recording", clock=clock, **identity)
+        set_attributes(group.create_group("streams"), schema=SCHEMA, kind="streams")
         return RecordingDraft(group, self.path)
 
     def close(self) -> None:
@@ -172,10 +169,10 @@ class RecordingDraft:
         table = segments if segments is not None else Segments.uniform(t0=t0, rate=rate, count=len(samples))
         check_segments(table, len(samples), file=self._path, inside=inside)
         group = self._group["streams"].create_group(name)
-        _describe(group, schema=SCHEMA, kind="stream", **attributes)
+        set_attributes(group, schema=SCHEMA, kind="stream", **attributes)
         if channels:
-            group.attrs["channels"] = _text_array(list(channels))
-        _store(group, samples, rate, table)
+            group.attrs["channels"] = text_array(list(channels))
+        store_samples(group, samples, rate, table)
 
     def _check_stream(
         self, samples: NDArray[Any], channels: Sequence[str], attributes: Mapping[str, Any], inside: str
@@ -219,7 +216,7 @@ class RecordingDraft:
         """
         _check_name(target, self._path)
         labels = self._group.require_group("labels")
-        _describe(labels, schema=SCHEMA, kind="labels")
+        set_attributes(labels, schema=SCHEMA, kind="labels")
         inside = f"{labels.name}/{target}"
         if target in labels:
             raise _taken("a label track", self._path, inside)
@@ -238,55 +235,11 @@ class RecordingDraft:
                 mend="correct the intervals",
             )
         group = labels.create_group(target)
-        _describe(group, schema=SCHEMA, kind="track")
-        label = _text_array(list(track.label))
+        set_attributes(group, schema=SCHEMA, kind="track")
+        label = text_array(list(track.label))
         rows = np.zeros(len(told), [("t0", "<i8"), ("t1", "<i8"), ("label", label.dtype)])
         rows["t0"], rows["t1"], rows["label"] = track.t0, track.t1, label
-        _store_table(group, "intervals", rows)
-
-
-def _store(group: h5py.Group, samples: NDArray[Any], rate: float, table: Segments) -> None:
-    group.create_dataset(
-        "samples",
-        data=samples,
-        chunks=_chunks(samples, rate),
-        shuffle=True,
-        compression="gzip",
-        compression_opts=1,
-        fletcher32=True,
-    )
-    rows = np.zeros(len(table), SEGMENT)
-    for column in ("t0", "rate", "offset", "count"):
-        rows[column] = getattr(table, column)
-    _store_table(group, "segments", rows)
-
-
-def _store_table(group: h5py.Group, name: str, rows: NDArray[Any]) -> None:
-    # Only chunks carry a checksum, and a table without rows has none.
-    group.create_dataset(
-        name, data=rows, chunks=(len(rows),) if len(rows) else None, fletcher32=len(rows) > 0
-    )
-
-
-def _describe(node: h5py.Group, **attributes: Any) -> None:
-    for key, value in attributes.items():
-        node.attrs[key] = _text_array(value) if isinstance(value, str) else value
-
-
-def _text_array(text: str | list[str]) -> NDArray[Any]:
-    """Text of fixed length, which lies in its node under a checksum.
-
-    Text of variable length lies in a heap without one, and a flipped bit there can make HDF5 hang.
-    """
-    encoded = np.char.encode(np.array(text, dtype=np.str_), "utf-8")
-    return encoded.astype(h5py.string_dtype("utf-8", max(1, encoded.dtype.itemsize)))
-
-
-def _chunks(samples: NDArray[Any], rate: float) -> tuple[int, ...]:
-    """About four seconds, less where that exceeds a mebibyte; h5py's own guess cuts across time."""
-    sample_bytes = max(1, samples[0].nbytes)
-    steps = min(round(CHUNK_SECONDS * rate), CHUNK_BYTES // sample_bytes, len(samples))
-    return (max(1, steps), *samples.shape[1:])
+        store_table(group, "intervals", rows)
 
 
 def _taken(what: str, path: Path, inside: str) -> ArchiveError:
