@@ -5,12 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from sensorkd.cli.__main__ import main
 from sensorkd.testing.plant import write_plant
+from sensorkd.training.checkpoint import load_tensors
 
 CONFIG = Path(__file__).parents[1] / "examples" / "configs" / "plant.yaml"
 SHORT = ["training.max_steps=6", "training.batch_size=8", "inputs.temperature.span=4.0"]
+
+
+def same_weights(first: Path, second: Path) -> bool:
+    """Whether two runs ended in the same weights, bit for bit."""
+    name = "averaged.safetensors"
+    one, other = load_tensors(first / name)[0], load_tensors(second / name)[0]
+    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
 
 
 @pytest.fixture(scope="session")

@@ -227,8 +227,9 @@ def _attribute(file: GuardedFile, group: str, source: Attribute, *, of: str | No
         node = file.node(place)
         if source.attribute in node.attrs:
             value = plain(node.attrs[source.attribute])
-            # Some tools write every attribute as an array.
-            return value[0] if isinstance(value, list) and len(value) == 1 else value
+            while isinstance(value, list) and len(value) == 1:
+                value = value[0]  # some tools write every attribute as an array
+            return value
         seen += list(node.attrs)
     raise ArchiveError(
         f"attribute {source.attribute!r} is missing (for {what})",

@@ -49,7 +49,9 @@ def check_archive(file: GuardedFile) -> None:
             mend="give a layout that maps this tree (--layout FILE; examples/layouts has some)",
         )
     errors = list(_validator().iter_errors(skeleton(file)))
-    first = jsonschema.exceptions.best_match(errors)
+    # A dataset where a group should be lacks much else; that it is a dataset is what helps.
+    wrong_kind = [error for error in errors if error.path and error.path[-1] == "node"]
+    first = jsonschema.exceptions.best_match(wrong_kind or errors)
     if first is not None:
         raise ArchiveError(
             "the tree does not follow recording-1.0",

@@ -208,8 +208,8 @@ def check_segments(segments: Segments, samples: int, *, file: Path, inside: str)
             )
 
     if len(segments) == 0:
-        mend = "remove the stream, or write one row a run without a gap"
-        raise ArchiveError("the stream has no segment", file=file, inside=inside, found="0 rows", mend=mend)
+        problem, mend = "the stream has no segment", "write one row a run without a gap, or no stream"
+        raise ArchiveError(problem, file=file, inside=inside, found="0 rows", expected="1 or more", mend=mend)
     check_rate(segments.rate, file=file, inside=inside)
     begun = (segments.count >= 1) & (segments.offset >= 0)
     check(

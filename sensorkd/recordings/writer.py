@@ -63,6 +63,7 @@ class RecordingWriter:
                 "the folder does not exist",
                 file=self.path,
                 found=f"no folder {self.path.parent}",
+                expected="a folder to write into",
                 mend="make the folder first",
             )
         self._part = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")

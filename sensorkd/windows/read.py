@@ -97,6 +97,7 @@ def _read_stream(
             inside=f"{recording.group} {stream.name}",
             found=window.shape,
             expected=encoding.shape,
+            mend="leave this recording out, or train on recordings that agree",
         )
     return encoding.encode(window, scale=scale, offset=offset), coverage
 

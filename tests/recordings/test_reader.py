@@ -37,17 +37,15 @@ def test_opening_reads_no_samples(write_archive: Any, shake: Any, monkeypatch: p
 
 @pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="needs Linux's account of bytes read")
 def test_opening_and_reading_a_moment_costs_little_of_a_large_file(write_archive: Any) -> None:
-    noise = np.random.default_rng(0).integers(0, 2**15, (2_000_000, 3), dtype=np.int16)
+    noise = np.random.default_rng(0).integers(0, 2**15, (600_000, 3), dtype=np.int16)
     path = write_archive({"s": {"samples": noise, "rate": 1e4, "modality": "acceleration", "unit": "g"}})
-    assert path.stat().st_size > 10_000_000
+    assert path.stat().st_size > 3_000_000
     before = bytes_read()
     (recording,) = open_recordings(path)
     opened = bytes_read()
-    np.testing.assert_array_equal(
-        recording.streams["s"].read(1_000_000, 1_000_100), noise[1_000_000:1_000_100]
-    )
+    np.testing.assert_array_equal(recording.streams["s"].read(300_000, 300_100), noise[300_000:300_100])
     assert opened - before < 200_000
-    assert bytes_read() - opened < 1_000_000
+    assert bytes_read() - opened < 500_000
 
 
 def test_a_gigantic_file_that_was_really_allocated_opens_without_being_read(

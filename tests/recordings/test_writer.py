@@ -159,7 +159,7 @@ def test_what_could_not_be_read_again_is_not_written(
     with RecordingWriter(path) as writer:
         draft = writer.recording("a", clock="relative", identity={})
         with refused(path, told, inside="/a/streams/s"):
-            draft.add_stream("s", **shake(**changes))
+            draft.add_stream("s", **{**shake(), **changes})
         draft.add_stream("s", **shake())
     assert len(open_recordings(path)) == 1
 

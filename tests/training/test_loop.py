@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from sensorkd.distillation.methods import Method
+from sensorkd.distillation.soft_targets import Snapshot
 from sensorkd.errors import ConfigError, DeadTermError, RunError
 from sensorkd.models.auxiliary import FusedAuxiliary, MapAuxiliary
+from sensorkd.training import loop
 from sensorkd.training.batches import ArrayDataset
 from sensorkd.training.checkpoint import load_tensors
 from sensorkd.training.inference import predict_logits
@@ -167,6 +169,28 @@ def test_a_finished_run_resumes_to_the_same_result(make_layered, make_windows, m
     one = train(make_layered(), make_windows(), make_recipe(), tmp_path)
     again = train(make_layered(seed=5), make_windows(), make_recipe(), tmp_path, resume=True)
     assert same_weights(one, again)
+
+
+def test_targets_are_softened_by_the_network_of_the_previous_epoch(
+    make_layered, make_windows, make_recipe, tmp_path, monkeypatch
+):
+    layered, ends, recalled = make_layered(), [], []
+
+    def weight(network):
+        return network.student.classifier.weight.detach().clone()
+
+    class Watched(Snapshot):
+        def recall(self, *arguments):
+            recalled.append((len(ends), weight(self.network)))
+            return super().recall(*arguments)
+
+    monkeypatch.setattr(loop, "earlier_self", lambda method, network, every: Watched(network, every=every))
+    ends.append(weight(layered))
+    recipe = make_recipe("lsskd")
+    train(layered, make_windows(), recipe, tmp_path, on_epoch=lambda record: ends.append(weight(layered)))
+    assert len(recalled) == sum(recipe.method.alpha_at(step, 12) > 0 for step in range(12))
+    assert all(torch.equal(past, ends[count - 1]) for count, past in recalled)
+    assert len({count for count, _ in recalled}) == 3
 
 
 def test_averaged_weights_are_the_mean_of_the_last_steps(make_layered, make_windows, make_recipe, tmp_path):

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+
+from sensorkd.recordings import Segments, open_recordings
+from sensorkd.recordings.summary import describe, summarise
+from sensorkd.timeline import SECOND
+
+
+def test_a_recording_is_described_without_its_samples(record: Any, shake: Any, heat: Any) -> None:
+    gaps = Segments(
+        np.array([0, 4 * SECOND]), np.array([100.0, 100.0]), np.array([0, 300]), np.array([300, 200])
+    )
+    labels = {
+        "state": [(0, 2 * SECOND, "idle"), (2 * SECOND, 5 * SECOND, "run"), (5 * SECOND, 6 * SECOND, "idle")]
+    }
+    recording = record({"acceleration": shake(5.0, segments=gaps), "temperature": heat()}, labels=labels)
+    told = describe(recording)
+    first = told.streams[0]
+    assert (first.segments, first.longest_gap, first.seconds, first.samples) == (2, 1.0, 6.0, 500)
+    assert (first.chunks, first.compression) == ((400, 2), "gzip")
+    assert told.labels == {"state": {"idle": 3.0, "run": 3.0}}
+    assert json.loads(json.dumps(told.to_json()))["streams"][1]["unit"] == "degC"
+    text = "\n".join(told.lines())
+    for word in (
+        "press.h5::monday",
+        "machine=press 4",
+        "2 segments, longest gap 1 s",
+        "100 Hz",
+        "[degC]",
+        "idle 3 s",
+    ):
+        assert word in text
+
+
+def test_many_recordings_are_counted_by_stream_rate_and_class(
+    write_archive: Any, shake: Any, heat: Any
+) -> None:
+    week = ("mon", "tue", "wed")
+    path = write_archive({"acceleration": shake()}, recordings=week, labels={"state": [(0, 10, "run")]})
+    other = write_archive({"acceleration": shake(rate=50.0), "temperature": heat()}, name="b.h5")
+    text = "\n".join(summarise([describe(item) for item in open_recordings([path, other])]))
+    for word in (
+        "4 recordings",
+        "machine: 1 (press 4)",
+        "session: 4",
+        "acceleration: in 4 of 4, 50 to 100, median 100 Hz",
+        "temperature: in 1 of 4, 2 Hz",
+        "label state (recordings): run 3",
+    ):
+        assert word in text, text

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sensorkd.errors import SplitError
+from sensorkd.recordings import open_recordings
+from sensorkd.timeline import SECOND
+from sensorkd.windows.labels import UNLABELLED
+from sensorkd.windows.plan import plan_windows
+from sensorkd.windows.splits import Split, few_labels, groups_of, leave_one_group_out, split_by_group
+
+GROUPS = ["m1", "m2", "m1", "m3", "m4", "m2"]
+
+
+def test_all_groups_that_are_not_named_are_trained_on() -> None:
+    split = split_by_group(GROUPS, dev=["m2"], test=["m4"])
+    assert split == Split(("m1", "m3"), ("m2",), ("m4",))
+    rows = {side: split.rows(GROUPS, side).tolist() for side in ("train", "dev", "test")}
+    assert rows == {"train": [0, 2, 3], "dev": [1, 5], "test": [4]}
+
+
+@pytest.mark.parametrize(
+    "sides",
+    [(("a", "b"), ("b",), ()), (("a", "b"), (), ("a",)), (("a",), ("b", "c"), ("c",))],
+)
+def test_one_group_on_two_sides_is_an_error(sides: tuple[Any, ...]) -> None:
+    with pytest.raises(SplitError, match=r"both sides(.|\n)*to mend"):
+        Split(*sides)
+
+
+def test_a_split_without_training_groups_is_an_error() -> None:
+    with pytest.raises(SplitError, match="no group is left to train on"):
+        split_by_group(["a", "b"], dev=["a"], test=["b"])
+
+
+def test_an_unknown_group_is_told_with_the_nearest() -> None:
+    with pytest.raises(SplitError, match=r"'machine_07'(.|\n)*did you mean 'machine_7'") as caught:
+        split_by_group(["machine_7", "press"], dev=[], test=["machine_07"])
+    assert caught.value.inside == "split.test"
+
+
+@given(st.lists(st.sampled_from("abcdef"), min_size=2).filter(lambda groups: len(set(groups)) > 1))
+def test_leaving_one_group_out_tests_each_group_once_and_trains_on_the_rest(groups: list[str]) -> None:
+    splits = list(leave_one_group_out(groups))
+    assert sorted(split.test[0] for split in splits) == sorted(set(groups))
+    for split in splits:
+        assert (len(split.test), split.dev) == (1, ())
+        assert set(split.train) | set(split.test) == set(groups)
+        rows = np.concatenate([split.rows(groups, side) for side in ("train", "test")])
+        assert sorted(rows.tolist()) == list(range(len(groups)))
+
+
+def test_groups_are_an_identity_or_the_recordings_themselves(
+    write_archive: Any, shake: Any, encodings: Any
+) -> None:
+    recordings = open_recordings(write_archive({"acceleration": shake(3.0)}, recordings=("mon", "tue")))
+    plan = plan_windows(recordings, encodings(), hop=SECOND)
+    assert groups_of(recordings, plan, "session") == ["mon"] * 3 + ["tue"] * 3
+    assert groups_of(recordings, plan, "machine") == ["press 4"] * 6
+    assert groups_of(recordings, plan, "recording")[::3] == ["press.h5::mon", "press.h5::tue"]
+    with pytest.raises(SplitError, match=r"'sesion'(.|\n)*did you mean 'session'") as caught:
+        groups_of(recordings, plan, "sesion")
+    assert (caught.value.file, caught.value.inside) == (str(recordings[0].path), "/mon")
+
+
+@given(
+    rows=st.lists(st.tuples(st.integers(-1, 2), st.sampled_from("abcd")), min_size=1, max_size=60),
+    per_class=st.integers(1, 6),
+    seed=st.integers(0, 5),
+)
+def test_few_labels_are_k_of_each_class_spread_evenly_over_groups(
+    rows: list[tuple[int, str]], per_class: int, seed: int
+) -> None:
+    labels, groups = np.array([row[0] for row in rows]), [row[1] for row in rows]
+    classes = {label for label in labels.tolist() if label != UNLABELLED}
+    if any((labels == label).sum() < per_class for label in classes):
+        with pytest.raises(SplitError, match="too few"):
+            few_labels(labels, groups, per_class=per_class, seed=seed)
+        return
+    chosen = few_labels(labels, groups, per_class=per_class, seed=seed)
+    assert chosen.tolist() == few_labels(labels, groups, per_class=per_class, seed=seed).tolist()
+    assert len(set(chosen.tolist())) == len(chosen) == per_class * len(classes)
+    for label in classes:
+        mine = [row for row in chosen.tolist() if labels[row] == label]
+        assert len(mine) == per_class
+        taken = {name: sum(groups[row] == name for row in mine) for name in "abcd"}
+        there = {name: sum(g == name and k == label for k, g in rows) for name in "abcd"}
+        for name in "abcd":  # no group gives two more than one that still had some to give
+            assert taken[name] <= there[name]
+            assert all(taken[name] <= taken[o] + 1 for o in "abcd" if taken[o] < there[o])
+
+
+def test_the_draw_depends_on_the_seed() -> None:
+    labels, groups = np.zeros(200, np.int64), ["a", "b"] * 100
+    draws = {tuple(few_labels(labels, groups, per_class=5, seed=seed).tolist()) for seed in range(5)}
+    assert len(draws) == 5
+
+
+def test_too_few_labels_are_counted() -> None:
+    with pytest.raises(SplitError, match=r"class 1(.|\n)*found: 2(.|\n)*at least 3(.|\n)*to mend"):
+        few_labels(np.array([0, 0, 0, 1, 1, -1]), ["a"] * 6, per_class=3, seed=0)
