@@ -234,7 +234,8 @@ def _told(
         f"parameters, {figures['macs']:,} multiply-accumulates a window.\n"
         f"torch against ONNX on {figures['windows_compared']} windows: outputs within "
         f"{figures['largest_difference']:.1g}; one window, one thread: "
-        f"torch {figures['torch_p50_ms']:.1f} ms, ONNX {figures['onnx_p50_ms']:.1f} ms (p99 {figures['onnx_p99_ms']:.1f}).\n"
+        f"torch {figures['torch_p50_ms']:.1f} ms, "
+        f"ONNX {figures['onnx_p50_ms']:.1f} ms (p99 {figures['onnx_p99_ms']:.1f}).\n"
         f"{result['seconds']:.0f} s in all. In {out}/: bundle/ (verified), predictions.csv, results.json, "
         "learning_curves.png, confusion.png, windows.png"
     )
