@@ -1,7 +1,7 @@
 """Writes the files that tests compare with, and the schemas that are generated from typed models.
 
-    python tests/golden/make.py schemas     data_schemas/layout-1.0.json and bundle-1.0.json, after a model changed
-    python tests/golden/make.py archive     recording-1.0.h5 and ids.json, when recording-1.0 begins: never again
+    python tests/golden/make.py schemas     data_schemas/layout-1.0.json and bundle-1.0.json, from the models
+    python tests/golden/make.py archive     recording-1.0.h5 and ids.json: once, when recording-1.0 begins
 
 An archive of a released version of the format stays as it is, for it must open for ever.
 """
@@ -63,8 +63,13 @@ def write_archive(path: Path) -> None:
             "acceleration", acceleration(), rate=100.0, modality="acceleration", unit="g", scale=0.0005,
             channels=("x", "y", "z"), segments=gaps(),
         )  # fmt: skip
-        shift.add_stream("temperature", temperature(), rate=2.0, modality="temperature", unit="degC", t0=MORNING)
-        states = [(MORNING, MORNING + 3 * SECOND, "idle"), (MORNING + 3 * SECOND, MORNING + 8 * SECOND, "läuft")]
+        shift.add_stream(
+            "temperature", temperature(), rate=2.0, modality="temperature", unit="degC", t0=MORNING
+        )
+        states = [
+            (MORNING, MORNING + 3 * SECOND, "idle"),
+            (MORNING + 3 * SECOND, MORNING + 8 * SECOND, "läuft"),
+        ]
         shift.add_labels("state", states)
         trial = writer.recording("trial", clock="relative", identity={"machine": "press 5"})
         trial.add_stream("video", video(), rate=12.5, modality="video", unit="1", scale=1 / 255, offset=0.0)
