@@ -67,8 +67,7 @@ def _fix(name: str, request: InputRequest, recordings: Sequence[Recording]) -> I
     adapter = adapter_for(stream.modality, request.options)
     scale, offset = stream_conversion(stream, adapter, recording)
     spec = adapter.spec_for(stream.channels)
-    # The low median is the rate of a stream there is, not one between two.
-    rate = statistics.median_low([candidate.rate for _, candidate in streams])
+    rate = statistics.median_low([candidate.rate for _, candidate in streams])  # one that there is
     return InputEncoding(
         modality=stream.modality,
         dtype=stream.dtype.newbyteorder("=").name,

@@ -3,7 +3,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -175,43 +174,6 @@ def test_a_name_that_is_not_utf8_is_shown_but_not_reached(
         walk(path)
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "told"),
-    [
-        ("empty.h5", b"", "died before its first flush"),
-        ("picture.h5", b"\x89PNG\r\n\x1a\n" + b"\0" * 2000, "PNG image"),
-        ("table.h5", b"time,value\n" + b"0.1,2.5\n" * 300, "comma-separated text"),
-        ("umlaut.h5", b"zeit;gr\xc3\xb6\xc3\x9fe\n" + "ä".encode() * 800, "comma-separated text"),
-        ("log.h5", b"started\n" * 100, "plain text"),
-        ("film.h5", b"\0\0\0\x20ftypisom" + b"\0" * 600, "MP4"),
-        ("noise.h5", bytes(range(256)) * 8, "unknown binary data"),
-        ("eight.h5", b"\x89HDF\r\n\x1a", "7 bytes: an HDF5 file cut short"),
-    ],
-)
-def test_what_is_not_hdf5_is_called_what_it_is(
-    tmp_path: Path, refused: Refused, name: str, content: bytes, told: str
-) -> None:
-    path = tmp_path / name
-    path.write_bytes(content)
-    with refused(path, told):
-        open_recordings(path)
-
-
-def test_a_zip_archive_is_called_one(tmp_path: Path, refused: Refused) -> None:
-    path = tmp_path / "many.h5"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("a.txt", "b" * 100)
-    with refused(path, "zip archive"):
-        open_recordings(path)
-
-
-def test_a_path_to_nothing_or_to_a_folder_is_told(tmp_path: Path, refused: Refused) -> None:
-    with refused(tmp_path / "gone.h5", "no such file"):
-        open_recordings(tmp_path / "gone.h5")
-    with refused(tmp_path, "no archives in this folder"):
-        open_recordings(tmp_path)
-
-
 def test_a_user_block_before_the_signature_is_allowed(tmp_path: Path) -> None:
     path = tmp_path / "block.h5"
     with h5py.File(path, "w", userblock_size=1024) as file:
@@ -251,49 +213,6 @@ def test_a_file_that_is_being_written_is_in_use(tmp_path: Path, refused: Refused
         writer.communicate()
     with GuardedFile(path) as file:
         assert file.members("/") == ["a"]
-
-
-def test_damaged_metadata_gives_an_error_or_intact_data_never_wrong_data(
-    write_archive: Any, shake: Any, heat: Any, tmp_path: Path
-) -> None:
-    content = write_archive({"acceleration": shake(), "temperature": heat()}).read_bytes()
-    code = """
-import sys, numpy as np
-from pathlib import Path
-from sensorkd.errors import SensorkdError
-from sensorkd.recordings import open_recordings
-content, path = Path(sys.argv[1]).read_bytes(), Path(sys.argv[2])
-(whole,) = open_recordings(sys.argv[1])
-samples = {name: stream.read(0, 20) for name, stream in whole.streams.items()}
-rng, tally = np.random.default_rng(0), {"refused": 0, "intact": 0}
-for number in range(40):
-    damaged = bytearray(content)
-    damaged[rng.integers(48, len(content))] ^= 1 << rng.integers(8)
-    part = path.with_name(f"damaged{number}.h5")
-    part.write_bytes(damaged)
-    try:
-        (found,) = open_recordings(part)
-        for name, stream in found.streams.items():
-            read = stream.read(0, 20)
-            if name in samples and read.shape == samples[name].shape:
-                assert (read == samples[name]).all(), number
-        tally["intact"] += 1
-    except SensorkdError as error:
-        tally["refused"] += 1
-    part.unlink()
-print(tally["refused"], tally["intact"])
-"""
-    source = tmp_path / "press.h5"
-    source.write_bytes(content)
-    done = subprocess.run(  # a crash must not take the tests along
-        [sys.executable, "-c", code, str(source), str(tmp_path / "x.h5")],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    was_refused, intact = map(int, done.stdout.split())
-    assert was_refused > 0 and intact > 0
 
 
 def test_one_bad_file_in_a_folder_does_not_stop_the_others(
