@@ -105,6 +105,8 @@ def window_pictures(
                 )
             if column == 0:
                 axes.set_ylabel(captions[row], fontsize=8, color=INK)
+            if row == rows - 1 and values.ndim == 3:
+                axes.set_xlabel("step" if encoding.whole else "seconds", fontsize=8, color=INK)
     figure.suptitle(title, x=0.01, ha="left", fontsize=10, color=INK)
     figure.savefig(path)
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from sensorkd import timeline
 from sensorkd.edge import EdgeBundle, EdgePredictor
-from sensorkd.errors import ConfigError
+from sensorkd.errors import ConfigError, MissingExtraError
 from sensorkd.recordings import open_recordings
 from sensorkd.windows.plan import plan_windows
 from sensorkd.windows.read import read_windows
@@ -61,9 +61,17 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
 
     Raises:
         ConfigError: another ending.
+        MissingExtraError: Parquet without pyarrow.
     """
     if path.suffix == ".parquet":
-        table.to_parquet(path, index=False)
+        try:
+            table.to_parquet(path, index=False)
+        except ImportError as error:
+            raise MissingExtraError(
+                "Parquet needs a package that is not installed",
+                file=path,
+                mend="pip install pyarrow, or write .csv",
+            ) from error
     elif path.suffix == ".jsonl":
         table.to_json(path, orient="records", lines=True)
     elif path.suffix == ".csv":
