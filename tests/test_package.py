@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import configparser
+import doctest
+import importlib
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 import sensorkd
 
@@ -45,3 +49,12 @@ def test_every_entry_point_names_a_class_that_exists() -> None:
         module, kind = line.split("=")[1].strip().split(":")
         path = ROOT / "adapters" / Path(*module.split(".")).with_suffix(".py")
         assert f"class {kind}" in path.read_text()
+
+
+@pytest.mark.parametrize(
+    "name", ["timeline", "quality", "recordings.writer", "models.encoders", "evaluation.tables"]
+)
+def test_the_examples_in_docstrings_are_true(name: str) -> None:
+    result = doctest.testmod(importlib.import_module(f"sensorkd.{name}"))
+    assert result.attempted > 0
+    assert result.failed == 0
