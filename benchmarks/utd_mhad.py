@@ -1,6 +1,6 @@
 """Leave-one-subject-out on UTD-MHAD: depth video + acceleration + gyroscope, 27 classes.
 
-    python benchmarks/utd_mhad.py --out runs/utd [--methods ce lsskd] [training.steps=600 ...]
+    python benchmarks/utd_mhad.py --out runs/utd [--methods ce lsskd] [training.steps=500 ...]
 
 Trains one student a subject and method at a fixed budget, judges its last averaged weights on the subject
 it never saw, and pools the windows. Finished folds are not run again. Intervals are 95 % percentiles of a

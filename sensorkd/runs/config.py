@@ -100,7 +100,9 @@ class MethodConfig(_Strict):
     @model_validator(mode="after")
     def _method_exists(self) -> MethodConfig:
         if self.name not in METHODS:
-            raise ValueError(f"no method {self.name!r}; {nearest(self.name, METHODS)}there are {sorted(METHODS)}")
+            raise ValueError(
+                f"no method {self.name!r}; {nearest(self.name, METHODS)}there are {sorted(METHODS)}"
+            )
         try:
             self.method()
         except SensorkdError as error:
@@ -163,7 +165,9 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError("not a YAML file", file=path, found=error) from error
     if not isinstance(tree, dict):
-        raise ConfigError("not a configuration", file=path, found=type(tree).__name__, expected="keys and values")
+        raise ConfigError(
+            "not a configuration", file=path, found=type(tree).__name__, expected="keys and values"
+        )
     tree = _with_paths(tree, path.parent)
     for override in overrides:
         _override(tree, override)

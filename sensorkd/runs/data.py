@@ -115,7 +115,10 @@ def _group(recording: Recording, by: str) -> str:
 def _split(recordings: Sequence[Recording], config: RunConfig) -> Split:
     by = config.split.by
     one_each = WindowPlan(
-        (), np.arange(len(recordings)), np.zeros(len(recordings), np.int64), np.zeros((0, 0), np.float32),
+        (),
+        np.arange(len(recordings)),
+        np.zeros(len(recordings), np.int64),
+        np.zeros((0, 0), np.float32),
         np.zeros(0, np.uint64),
     )
     return split_by_group(groups_of(recordings, one_each, by), dev=config.split.dev, test=config.split.test)

@@ -43,6 +43,8 @@ def train_run(
             file=folder,
             mend="add --resume to go on with it, or out=FOLDER to train into another",
         )
+    if resume and not (folder / CONFIG).exists():
+        raise RunError("there is no run to resume", file=folder, mend="train without --resume")
     planned = plan_run(config)
     for note in planned.notes:
         if on_note is not None:
@@ -76,10 +78,10 @@ def train_run(
     dev_rows = planned.rows("dev")
     windows = read_side(planned, planned.rows("train"), on_read)
     dev = read_side(planned, dev_rows) if len(dev_rows) else None
-    run.save()
-
     log = folder / LOG
     if not resume:
+        # A resume that is refused must leave the run as it was described.
+        run.save()
         log.write_text("", encoding="utf-8")
 
     def write(record: dict[str, Any]) -> None:

@@ -25,3 +25,17 @@ def test_a_run_cut_off_ends_where_an_uninterrupted_one_does(
     assert main(["evaluate", str(tmp_path / "cut")]) == 2
     assert main(["train", str(CONFIG), *overrides, f"out={tmp_path / 'cut'}", "--resume"]) == 0
     assert same_weights(tmp_path / "cut", run_folder)
+
+
+def test_a_refused_resume_leaves_the_run_as_it_was(
+    overrides: list[str], run_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (run_folder / "config.yaml").read_text()
+    other = [*overrides, f"out={run_folder}", "training.learning_rate=0.1", "--resume"]
+    assert main(["train", str(CONFIG), *other]) == 2
+    assert "learning_rate" in capsys.readouterr().err
+    assert (run_folder / "config.yaml").read_text() == before
+
+
+def test_there_must_be_something_to_resume(overrides: list[str], tmp_path: Path) -> None:
+    assert main(["train", str(CONFIG), *overrides, f"out={tmp_path / 'none'}", "--resume"]) == 2
