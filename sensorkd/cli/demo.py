@@ -37,7 +37,7 @@ class Scale:
 
 
 FULL = Scale(machines=12, unseen=5, seconds=26.0, steps=250)
-QUICK = Scale(machines=6, unseen=2, seconds=18.0, steps=40)
+QUICK = Scale(machines=6, unseen=2, seconds=16.0, steps=30)
 
 
 def run(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -201,13 +200,3 @@ def _stats(values: NDArray[np.generic], encoding: InputEncoding) -> ChannelStats
     # A constant channel must not blow up; its unit's last bit is as small as a deviation can be.
     floor = max(abs(encoding.scale), 1e-6)
     return ChannelStats(tuple(mean.tolist()), (max(deviation, floor),) * len(mean))
-
-
-def relabelled(planned: Planned, labels: NDArray[np.int64]) -> Planned:
-    """The same windows with other labels."""
-    return dataclasses.replace(planned, labels=labels)
-
-
-def classes_seen(labels: NDArray[np.int64], classes: Sequence[str]) -> Mapping[str, int]:
-    """Windows a class."""
-    return {name: int((labels == index).sum()) for index, name in enumerate(classes)}

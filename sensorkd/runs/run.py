@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from sensorkd._version import __version__
+from sensorkd.adapters import SensorAdapter
 from sensorkd.encoding import InputEncoding
 from sensorkd.errors import RunError
 from sensorkd.models.frontend import ChannelStats
@@ -94,17 +95,21 @@ class Run:
             groups={side: tuple(names) for side, names in about["groups"].items()},
         )
 
+    @property
+    def adapters(self) -> dict[str, SensorAdapter]:
+        """The adapter of each input, with the run's options."""
+        options = {name: dict(item.options) for name, item in self.config.inputs.items()}
+        return adapters_for(self.encodings, options)
+
     def fresh_student(self) -> Student:
-        """The student as it was before training."""
-        config = self.config
-        options = {name: dict(item.options) for name, item in config.inputs.items()}
+        """The student as it is before training."""
         return build_student(
             self.encodings,
             self.stats,
-            adapters_for(self.encodings, options),
+            self.adapters,
             classes=self.classes,
-            size=size_named(config.model.size),
-            seed=config.seed,
+            size=size_named(self.config.model.size),
+            seed=self.config.seed,
         )
 
     def student(self) -> Student:

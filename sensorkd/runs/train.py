@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sensorkd.errors import RunError
-from sensorkd.models.size import size_named
-from sensorkd.runs.build import adapters_for, build_layered, build_student
+from sensorkd.runs.build import build_layered
 from sensorkd.runs.config import RunConfig
 from sensorkd.runs.data import channel_stats, plan_run, read_side
 from sensorkd.runs.run import CONFIG, LOG, Run
@@ -37,47 +36,23 @@ def train_run(
         SensorkdError: data or configuration cannot be used.
     """
     folder = Path(config.out)
-    if (folder / CONFIG).exists() and not resume:
-        raise RunError(
-            "the folder holds a run already",
-            file=folder,
-            mend="add --resume to go on with it, or out=FOLDER to train into another",
-        )
-    if resume and not (folder / CONFIG).exists():
-        raise RunError("there is no run to resume", file=folder, mend="train without --resume")
+    _check_folder(folder, resume=resume)
     planned = plan_run(config)
     for note in planned.notes:
         if on_note is not None:
             on_note(note)
-    stats = channel_stats(planned, config.seed)
     run = Run(
         folder=folder,
         config=config,
         encodings=planned.encodings,
-        stats=stats,
+        stats=channel_stats(planned, config.seed),
         classes=planned.classes,
         groups={"train": planned.split.train, "dev": planned.split.dev, "test": planned.split.test},
-    )
-    options = {name: dict(item.options) for name, item in config.inputs.items()}
-    adapters = adapters_for(planned.encodings, options)
-    student = build_student(
-        planned.encodings,
-        stats,
-        adapters,
-        classes=planned.classes,
-        size=size_named(config.model.size),
-        seed=config.seed,
-    )
-    recipe = Recipe(
-        method=config.method.method(),
-        config=config.training,
-        families={name: adapter.pretext() for name, adapter in adapters.items()},
-        augmentations={name: adapters[name].augmentations(planned.encodings[name]) for name in adapters},
-        seed=config.seed,
     )
     dev_rows = planned.rows("dev")
     windows = read_side(planned, planned.rows("train"), on_read)
     dev = read_side(planned, dev_rows) if len(dev_rows) else None
+    layered = build_layered(run.fresh_student(), run.adapters, seed=config.seed)
     log = folder / LOG
     if not resume:
         # A resume that is refused must leave the run as it was described.
@@ -88,6 +63,28 @@ def train_run(
         with log.open("a", encoding="utf-8") as handle:
             handle.write(json.dumps(record) + "\n")
 
-    layered = build_layered(student, adapters, seed=config.seed)
-    train(layered, windows, recipe, folder, dev=dev, resume=resume, on_step=on_step, on_epoch=write)
+    train(layered, windows, _recipe(run), folder, dev=dev, resume=resume, on_step=on_step, on_epoch=write)
     return run
+
+
+def _check_folder(folder: Path, *, resume: bool) -> None:
+    begun = (folder / CONFIG).exists()
+    if begun and not resume:
+        raise RunError(
+            "the folder holds a run already",
+            file=folder,
+            mend="add --resume to go on with it, or out=FOLDER to train into another",
+        )
+    if resume and not begun:
+        raise RunError("there is no run to resume", file=folder, mend="train without --resume")
+
+
+def _recipe(run: Run) -> Recipe:
+    adapters = run.adapters
+    return Recipe(
+        method=run.config.method.method(),
+        config=run.config.training,
+        families={name: adapter.pretext() for name, adapter in adapters.items()},
+        augmentations={name: adapters[name].augmentations(run.encodings[name]) for name in adapters},
+        seed=run.config.seed,
+    )
