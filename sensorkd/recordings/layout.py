@@ -12,9 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from sensorkd.errors import ConfigError, nearest
 from sensorkd.recordings.recording import Clock
+from sensorkd.recordings.stamps import UNIT_IN_NS
 from sensorkd.recordings.stream import Axis, check_axes
 
-__all__ = ["Attribute", "DatasetStart", "Layout", "MatchSpan", "StreamLayout", "load_layout"]
+__all__ = ["Attribute", "Layout", "MatchSpan", "StampDataset", "StreamLayout", "load_layout"]
 
 
 class _Strict(BaseModel):
@@ -38,11 +39,21 @@ class MatchSpan(_Strict):
     match_span_of: str
 
 
-class DatasetStart(_Strict):
-    """Start times kept in a dataset: one value a segment, or one for the stream. `unit` is for numbers."""
+class StampDataset(_Strict):
+    """Time stamps kept in a dataset. `unit` is for numbers.
+
+    wraps: after so many `unit`s the clock begins anew: 86400 for seconds of day. Streams of a recording
+    whose clocks wrap are brought together, even if midnight fell between their first samples.
+    """
 
     dataset: str
     unit: Literal["s", "ms", "us", "ns"] = "s"
+    wraps: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+
+    @property
+    def wraps_ns(self) -> int | None:
+        """`wraps` in nanoseconds."""
+        return None if self.wraps is None else round(self.wraps * UNIT_IN_NS[self.unit])
 
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -52,16 +63,19 @@ class StreamLayout(_Strict):
     """Where one stream's samples, unit, rate and start come from.
 
     `axes` names the array's dimensions; with `segment` first, every row is a segment of its own.
-    `start` is in seconds, on a UTC clock since 1970 or as ISO 8601 text; left out, it is 0 on a relative
-    clock.
+    Either `rate` and `start` say when samples were taken, or `times` does: one stamp a sample, whose gaps
+    begin new segments; a `rate` beside it is compared with it. `start` is in seconds, on a UTC clock
+    since 1970 or as ISO 8601 text, or a dataset (one stamp a segment, or the stream's first); left out,
+    it is 0 on a relative clock.
     """
 
     modality: str
     samples: str
     axes: tuple[Axis, ...]
     unit: str | Attribute
-    rate: Number | Attribute | MatchSpan
-    start: Number | Attribute | DatasetStart | None = None
+    rate: Number | Attribute | MatchSpan | None = None
+    start: Number | Attribute | StampDataset | None = None
+    times: StampDataset | None = None
     scale: Number | Attribute = 1.0
     offset: Number | Attribute = 0.0
     channels: tuple[str, ...] = ()
@@ -72,8 +86,12 @@ class StreamLayout(_Strict):
         problem = check_axes(self.axes, [1] * len(self.axes))
         if problem:
             raise ValueError(f"axes {list(self.axes)}: {problem}")
-        if self.axes[0] == "segment" and not isinstance(self.start, DatasetStart):
+        if self.axes[0] == "segment" and not isinstance(self.start, StampDataset):
             raise ValueError("segments need a start time each: `start: {dataset: PATH}`")
+        if self.times is None and self.rate is None:
+            raise ValueError("say `rate`, or `times: {dataset: PATH}` with one stamp a sample")
+        if self.times is not None and (self.start is not None or isinstance(self.rate, MatchSpan)):
+            raise ValueError("`times` says it all: leave out `start`, and a derived `rate`")
         if self.scale == 0:
             raise ValueError("scale must not be 0")
         return self
@@ -128,7 +146,7 @@ class Layout(_Strict):
                 raise ValueError(
                     f"timezone: {self.timezone!r} is unknown; a name like Europe/Berlin"
                 ) from error
-        without = [name for name, stream in self.streams.items() if stream.start is None]
+        without = [name for name, item in self.streams.items() if item.start is None and item.times is None]
         if self.clock == "utc" and without:
             raise ValueError(f"a UTC clock needs `start` for every stream; {without} have none")
         return self
@@ -173,6 +191,6 @@ def _told(item: Any) -> str:
     told = f"{'.'.join(place)}: " if place else ""
     if item["type"] != "extra_forbidden":
         return f"{told}{item['msg']}"
-    models = (Layout, StreamLayout, Attribute, MatchSpan, DatasetStart)
+    models = (Layout, StreamLayout, Attribute, MatchSpan, StampDataset)
     known = {field.alias or name for model in models for name, field in model.model_fields.items()}
     return f"{told}unknown key; {nearest(place[-1], known)}".rstrip("; ")

@@ -13,8 +13,9 @@ import numpy as np
 from sensorkd import timeline
 from sensorkd.errors import ArchiveError, nearest
 from sensorkd.recordings.guard import GuardedFile, plain
-from sensorkd.recordings.layout import Attribute, DatasetStart, Layout, MatchSpan, StreamLayout
+from sensorkd.recordings.layout import Attribute, Layout, MatchSpan, StampDataset, StreamLayout
 from sensorkd.recordings.recording import LabelTrack, Recording
+from sensorkd.recordings.segmenting import segments_of_stamps, unwrap
 from sensorkd.recordings.stamps import stamps_in_ns
 from sensorkd.recordings.stream import (
     SampleSource,
@@ -99,16 +100,20 @@ def _stream(file: GuardedFile, group: str, name: str, layout: Layout, others: Ma
             return _number(_attribute(file, group, value, of=inside, what=what), file, inside, value, what)
         return value
 
+    rate: float | None = None
     if isinstance(told.rate, MatchSpan):
         rate = _rate_matching(others, told.rate, source.count, file=file, inside=inside)
-    else:
+    elif told.rate is not None:
         rate = number(told.rate, "rate")
-    check_rate(rate, file=file.path, inside=inside)
+    if rate is not None:
+        check_rate(rate, file=file.path, inside=inside)
     scale = number(told.scale, "scale")
     unit = told.unit
     if isinstance(unit, Attribute):
         unit = str(_attribute(file, group, unit, of=inside, what="unit"))
-    segments = _segments(file, group, told, source, rate, layout=layout)
+    wrapped = [other.start for key, other in others.items() if _wraps(layout.streams[key])]
+    near = wrapped[0] if wrapped else None
+    segments = _segments(file, group, told, source, rate, layout=layout, near=near)
     check_segments(segments, source.count, file=file.path, inside=inside)
     return Stream(
         name=name,
@@ -168,47 +173,80 @@ def _rate_matching(
     return count / ((other.end - other.start) / timeline.SECOND)
 
 
+def _wraps(told: StreamLayout) -> bool:
+    return any(isinstance(item, StampDataset) and item.wraps is not None for item in (told.start, told.times))
+
+
 def _segments(
-    file: GuardedFile, group: str, told: StreamLayout, source: SampleSource, rate: float, *, layout: Layout
+    file: GuardedFile,
+    group: str,
+    told: StreamLayout,
+    source: SampleSource,
+    rate: float | None,
+    *,
+    layout: Layout,
+    near: int | None,
 ) -> Segments:
+    """Where the runs of samples lie in time; `near`: where a clock that wraps shall begin."""
+    rows = source.axes[0] == "segment"
     stamps: Any
-    inside, unit = source.dataset, "s"
-    if isinstance(told.start, DatasetStart):
-        inside, unit = f"{group.rstrip('/')}/{told.start.dataset}", told.start.unit
-        stamps = _stamps(file, inside, source)
-    elif isinstance(told.start, Attribute):
-        stamps = _attribute(file, group, told.start, of=inside, what="start")
-        inside += f" attribute {told.start.attribute}"
+    inside, unit, wraps = source.dataset, "s", None
+    where = told.times or told.start
+    if isinstance(where, StampDataset):
+        inside, unit, wraps = f"{group.rstrip('/')}/{where.dataset}", where.unit, where.wraps_ns
+        if told.times is not None:
+            stamps = _stamps(file, inside, "one time stamp a sample is needed", source.count)
+        elif rows:
+            stamps = _stamps(file, inside, "one start time a segment is needed", source.shape[0])
+        else:
+            stamps = _first_stamp(file, inside)
+    elif isinstance(where, Attribute):
+        stamps = _attribute(file, group, where, of=inside, what="start")
+        inside += f" attribute {where.attribute}"
     else:
-        stamps = told.start or 0.0
+        stamps = where or 0.0
     t0 = stamps_in_ns(
         stamps, unit=unit, clock=layout.clock, timezone=layout.timezone, file=file.path, inside=inside
     )
-    if source.axes[0] != "segment":
+    if wraps is not None:
+        t0 = unwrap(t0, wraps, near=near)
+    if told.times is not None:
+        return segments_of_stamps(t0, file=file.path, inside=inside, rate=rate)
+    assert rate is not None  # the layout demands a rate where there are no `times`
+    if not rows:
         return Segments.uniform(t0=int(t0[0]), rate=rate, count=source.count)
-    rows, steps = source.shape[0], source.shape[source.axes.index("time")]
+    steps = source.shape[source.axes.index("time")]
     return Segments(
         t0=t0,
-        rate=np.full(rows, rate),
-        offset=np.arange(rows, dtype=np.int64) * steps,
-        count=np.full(rows, steps, dtype=np.int64),
+        rate=np.full(len(t0), rate),
+        offset=np.arange(len(t0), dtype=np.int64) * steps,
+        count=np.full(len(t0), steps, dtype=np.int64),
     )
 
 
-def _stamps(file: GuardedFile, inside: str, source: SampleSource) -> Any:
-    """One start time a row where rows are segments, else the first of what is there."""
+def _stamps(file: GuardedFile, inside: str, needed: str, count: int) -> Any:
     dataset = file.dataset(inside)
-    rows = source.axes[0] == "segment"
-    if dataset.shape is None or 0 in dataset.shape or (rows and dataset.shape != (source.shape[0],)):
-        raise ArchiveError(
-            "one start time a segment is needed" if rows else "there is no start time",
-            file=file.path,
-            inside=inside,
-            found=f"shape {dataset.shape}",
-            expected=f"shape ({source.shape[0]},)" if rows else "one value",
-            mend="correct `start` in the layout",
-        )
-    return dataset[()] if rows or dataset.ndim == 0 else dataset[(0,) * dataset.ndim]
+    if dataset.shape != (count,):
+        raise _no_stamps(needed, file, inside, dataset.shape, f"shape ({count},)")
+    return dataset[()]
+
+
+def _first_stamp(file: GuardedFile, inside: str) -> Any:
+    dataset = file.dataset(inside)
+    if dataset.shape is None or 0 in dataset.shape:
+        raise _no_stamps("there is no start time", file, inside, dataset.shape, "one value")
+    return dataset[(0,) * dataset.ndim]
+
+
+def _no_stamps(problem: str, file: GuardedFile, inside: str, found: object, expected: str) -> ArchiveError:
+    return ArchiveError(
+        problem,
+        file=file.path,
+        inside=inside,
+        found=f"shape {found}",
+        expected=expected,
+        mend="correct `start` or `times` in the layout",
+    )
 
 
 def _text(file: GuardedFile, group: str, source: str | Attribute, what: str) -> str:
