@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 __all__ = [
+    "adjusted",
     "alignment",
     "class_marginal",
     "divergence",
@@ -63,6 +64,19 @@ def joint_supervision(
         soft = -(F.softmax(earlier.detach(), dim=1) * logp.flatten(1)).sum(dim=1)
         total = (1.0 - alpha) * total + alpha * soft
     return total.mean()
+
+
+def adjusted(logits: Tensor, adjustment: Tensor) -> Tensor:
+    """f + tau log pi: logits as the training data would have them, with classes as frequent as there.
+
+    Source: the logit-adjusted loss of Menon et al., ICLR 2021. The cross-entropy of this fits the
+    posterior under the class shares pi of the training windows, so f itself answers for pi^(1 - tau).
+
+    Args:
+        logits: (R, N), or joint logits (R, N * M), where all transforms of a class move alike: they
+            are drawn whatever the class. adjustment: (N,) tau log pi.
+    """
+    return logits + adjustment.repeat_interleave(logits.shape[1] // len(adjustment))
 
 
 def class_marginal(logits: Tensor, classes: int, temperature: float) -> Tensor:

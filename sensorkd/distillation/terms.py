@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -27,8 +28,15 @@ def loss_terms(
     families: Mapping[str, int],
     earlier: LayeredOutput | None,
     alpha: float,
+    adjustment: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Every term that the method has on, unweighted.
+
+    The cross-entropies against labels adjust the logits (Menon et al., ICLR 2021): `label`, and `sad` as
+    well, or else its auxiliaries would answer for the training shares while the classifier does not, and
+    `out` would teach the adjustment away. The earlier self's part of a target moves along, so that a
+    softened target stays one mixture under one prior. The other terms compare unadjusted predictions
+    with one another, which answer for the same prior on both sides.
 
     Args:
         output: of V * B rows, view by view; the first B are the identity view.
@@ -37,13 +45,18 @@ def loss_terms(
         views: V joint transform indices, views[0] = 0.
         families: modality -> M_m, in the order of presence.
         earlier: what an earlier self says of the same rows.
+        adjustment: (N,) tau log pi of the classes' training shares pi; None for nothing.
     """
     batch, tau = len(labels), method.temperature
     logits = output.trunk.logits[:batch]
-    past = None if earlier is None else earlier.trunk.logits[:batch]
-    terms = {"label": losses.label_supervision(logits, labels, past, alpha)}
+    told, before = output, earlier
+    if adjustment is not None:
+        told = _adjusted(output, adjustment)
+        before = None if earlier is None else _adjusted(earlier, adjustment)
+    past = None if before is None else before.trunk.logits[:batch]
+    terms = {"label": losses.label_supervision(told.trunk.logits[:batch], labels, past, alpha)}
     if method.sad:
-        terms["sad"] = _sad(output, labels, presence, views, families, earlier, alpha)
+        terms["sad"] = _sad(told, labels, presence, views, families, before, alpha)
     if method.cross:
         terms["cross"] = _cross(output, logits.shape[1], families, tau)
     if method.deep:
@@ -59,6 +72,19 @@ def loss_terms(
         teacher = losses.class_marginal(output.fused[-1][:batch], logits.shape[1], tau)
         terms["out"] = losses.divergence(teacher, torch.log_softmax(logits / tau, dim=1), tau)
     return terms
+
+
+def _adjusted(output: LayeredOutput, adjustment: Tensor) -> LayeredOutput:
+    """What an output says under the class shares of the training windows, as labels are fitted to it."""
+    modality = {
+        name: [losses.adjusted(head, adjustment) for head in heads] for name, heads in output.modality.items()
+    }
+    return dataclasses.replace(
+        output,
+        trunk=dataclasses.replace(output.trunk, logits=losses.adjusted(output.trunk.logits, adjustment)),
+        modality=modality,
+        fused=[losses.adjusted(head, adjustment) for head in output.fused],
+    )
 
 
 def _sad(

@@ -7,7 +7,7 @@ A batch maps every modality to its native samples (B, steps, *sample_shape), and
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-__all__ = ["ArrayDataset", "Batch", "WindowSource", "collate"]
+from sensorkd.errors import ConfigError
+
+__all__ = ["ArrayDataset", "Batch", "LabelledSource", "WindowSource", "collate", "labels_of"]
 
 Batch = dict[str, Tensor]
 OWN = ("presence", "label", "window_id", "t_ref")
@@ -28,6 +30,16 @@ class WindowSource(Protocol):
 
     def __getitem__(self, index: int) -> Batch:
         """One window, without the batch axis."""
+        ...
+
+
+@runtime_checkable
+class LabelledSource(WindowSource, Protocol):
+    """A source that tells its labels without a window being read."""
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """(W,) class numbers, -1 where unknown."""
         ...
 
 
@@ -98,3 +110,28 @@ def collate(items: Batch | Sequence[Batch]) -> Batch:
     if isinstance(items, dict):
         return items
     return {name: torch.stack([item[name] for item in items]) for name in items[0]}
+
+
+def labels_of(windows: WindowSource, *, asked_by: str) -> NDArray[np.int64]:
+    """(W,) class numbers of a source's windows, -1 where unknown; `asked_by` is the key that needs them.
+
+    Raises:
+        ConfigError: the source does not tell them.
+    """
+    if not isinstance(windows, LabelledSource):
+        raise ConfigError(
+            "the windows do not tell their labels",
+            inside=asked_by,
+            found=f"a {type(windows).__name__} without `labels`",
+            expected="`labels`: (W,) class numbers, -1 where unknown",
+            mend=f"give the dataset such a property, use an ArrayDataset, or leave {asked_by} out",
+        )
+    labels = np.asarray(windows.labels)
+    if labels.shape != (len(windows),) or labels.dtype.kind not in "iu":
+        raise ConfigError(
+            "the labels of the windows are not class numbers",
+            inside=asked_by,
+            found=f"{labels.dtype} of shape {labels.shape}",
+            expected=f"whole numbers of shape ({len(windows)},), -1 where unknown",
+        )
+    return labels.astype(np.int64)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-__all__ = ["TrainingConfig"]
+__all__ = ["Sampling", "TrainingConfig"]
+
+Sampling = Literal["natural", "balanced"]
 
 
 class TrainingConfig(BaseModel):
@@ -19,6 +21,10 @@ class TrainingConfig(BaseModel):
     always left, so that any subset of sensors answers.
     average_from: share of the steps after which weights are averaged.
     weights: which weights are the result; `best` needs a dev group.
+    sampling: `natural` passes over the windows as they are; `balanced` shows every class as often as the
+    others, by repeating windows of rare classes and leaving out some of common ones.
+    logit_adjustment: tau; the loss sees logits + tau * log(class share), so that with 1 the student
+    answers as if all classes were equally frequent, and rare ones are not drowned; 0 leaves it off.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -35,6 +41,17 @@ class TrainingConfig(BaseModel):
     average_from: Annotated[float, Field(gt=0, lt=1)] = 0.75
     weights: Literal["averaged", "last", "best"] = "averaged"
     gradient_clip: Annotated[float, Field(gt=0)] = 5.0
+    sampling: Sampling = "natural"
+    logit_adjustment: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+
+    @model_validator(mode="after")
+    def _adjustment_does_something(self) -> TrainingConfig:
+        if self.sampling == "balanced" and self.logit_adjustment > 0:
+            raise ValueError(
+                "`logit_adjustment` does nothing with `sampling: balanced`, which makes all class shares "
+                "equal; choose one of them"
+            )
+        return self
 
     @property
     def total_steps(self) -> int:

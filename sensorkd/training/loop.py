@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -31,6 +32,7 @@ from sensorkd.training.config import TrainingConfig
 from sensorkd.training.inference import predict_labelled, recompute_norms
 from sensorkd.training.metrics import classification_metrics
 from sensorkd.training.recipe import Recipe
+from sensorkd.training.sampling import balanced_pass, natural_pass
 from sensorkd.training.state import TrainingState
 
 __all__ = ["Recipe", "train"]
@@ -64,6 +66,8 @@ def train(
     """
     method, config = recipe.method, recipe.config
     recipe.check(layered, windows, dev)
+    classes = layered.student.classes
+    balance, adjustment = recipe.balance(windows, classes), recipe.adjustment(windows, classes)
     if not method.layered:
         layered = layered.without_auxiliaries()
     steps, epoch_steps = config.total_steps, config.steps_per_epoch(len(windows))
@@ -87,7 +91,7 @@ def train(
         started, sums = time.monotonic(), dict[str, float]()
         layered.train()
         for step, batch in enumerate(
-            _batches(windows, config.batch_size, last - first, generator), start=first
+            _batches(windows, config.batch_size, last - first, generator, balance), start=first
         ):
             labels, presence = batch["label"], batch["presence"]
             prepared = layered.student.prepare({name: batch[name] for name in layered.student.modalities})
@@ -112,6 +116,7 @@ def train(
                 families=layered.families,
                 earlier=earlier,
                 alpha=alpha,
+                adjustment=adjustment,
             )
             loss = torch.stack([weight * terms[name] for name, weight in method.weights().items()]).sum()
             if not bool(torch.isfinite(loss)):
@@ -216,13 +221,23 @@ def _seeded(seed: int, epoch: int) -> torch.Generator:
 
 
 def _batches(
-    windows: WindowSource, batch_size: int, count: int, generator: torch.Generator
+    windows: WindowSource,
+    batch_size: int,
+    count: int,
+    generator: torch.Generator,
+    balance: NDArray[np.int64] | None = None,
 ) -> DataLoader[Batch]:
-    """`count` batches: passes over the windows in new orders, without a short batch at the end."""
+    """`count` batches: passes over the windows in new orders, without a short batch at the end.
+
+    balance: (W,) labels to show every class equally often by; None shows every window equally often.
+    """
     size = min(batch_size, len(windows))
     rows: list[int] = []
     while len(rows) < count * size:
-        order = torch.randperm(len(windows), generator=generator).tolist()
+        if balance is None:
+            order = natural_pass(len(windows), generator)
+        else:
+            order = balanced_pass(balance, generator)
         rows += order[: len(order) // size * size]
     sampler = [rows[start : start + size] for start in range(0, count * size, size)]
     return DataLoader(windows, batch_sampler=sampler, collate_fn=collate)  # type: ignore[arg-type]

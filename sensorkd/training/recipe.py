@@ -7,15 +7,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
 from sensorkd.distillation.augmentation import Augmentation
 from sensorkd.distillation.methods import Method
 from sensorkd.distillation.pretext import Transform
 from sensorkd.errors import ConfigError
 from sensorkd.models.layered import LayeredStudent
-from sensorkd.training.batches import WindowSource
+from sensorkd.training.batches import WindowSource, labels_of
 from sensorkd.training.config import TrainingConfig
+from sensorkd.training.priors import sampled_prior
 
 __all__ = ["Recipe"]
+
+# Left out of a recipe's identity at their defaults: a run begun before they existed can be resumed.
+LATER = ("sampling", "logit_adjustment")
 
 
 @dataclass(frozen=True)
@@ -30,9 +39,12 @@ class Recipe:
 
     def identity(self, windows: int) -> dict[str, Any]:
         """What a resumed run must share with the one that was cut off, as flat plain values."""
+        config = self.config.model_dump(mode="json")
+        defaults = {key: TrainingConfig.model_fields[key].default for key in LATER}
+        told = {key: value for key, value in config.items() if key not in LATER or value != defaults[key]}
         return {
             **{f"method.{key}": value for key, value in dataclasses.asdict(self.method).items()},
-            **{f"training.{key}": value for key, value in self.config.model_dump(mode="json").items()},
+            **{f"training.{key}": value for key, value in told.items()},
             "transforms": [f"{name}: {t.name}" for name, family in self.families.items() for t in family],
             "augmentations": [
                 f"{name}: {type(a).__name__}" for name, some in self.augmentations.items() for a in some
@@ -68,3 +80,27 @@ class Recipe:
                 found=method.views,
                 expected=f"at most {layered.transforms}",
             )
+
+    def balance(self, windows: WindowSource, classes: int) -> NDArray[np.int64] | None:
+        """(W,) labels to balance every pass by, or None to take the windows as they are.
+
+        Raises:
+            ConfigError: the windows do not tell their labels, or a class has none.
+        """
+        if self.config.sampling == "natural":
+            return None
+        labels = labels_of(windows, asked_by="training.sampling")
+        sampled_prior(labels, classes=classes, sampling=self.config.sampling)
+        return labels
+
+    def adjustment(self, windows: WindowSource, classes: int) -> Tensor | None:
+        """(N,) tau log pi that the loss adds to logits, or None for nothing; see `losses.adjusted`.
+
+        Raises:
+            ConfigError: the windows do not tell their labels, or a class has none.
+        """
+        if self.config.logit_adjustment == 0:
+            return None
+        labels = labels_of(windows, asked_by="training.logit_adjustment")
+        prior = sampled_prior(labels, classes=classes, sampling=self.config.sampling)
+        return torch.tensor(self.config.logit_adjustment * np.log(prior), dtype=torch.float32)

@@ -137,6 +137,14 @@ def test_a_softened_joint_target_is_one_mixture():
     assert float(got) == pytest.approx(expected, rel=1e-5)
 
 
+def test_an_adjustment_moves_a_class_and_all_its_transforms_alike():
+    logits, joint = random_logits(4, 3), random_logits(4, 3 * 2)
+    moved = losses.adjusted(logits, torch.tensor([0.0, -1.0, 2.0])) - logits
+    assert torch.allclose(moved, torch.tensor([[0.0, -1.0, 2.0]]).expand(4, 3), atol=1e-6)
+    moved = losses.adjusted(joint, torch.tensor([0.0, -1.0, 2.0])) - joint
+    assert torch.allclose(moved, torch.tensor([[0.0, 0.0, -1.0, -1.0, 2.0, 2.0]]).expand(4, 6), atol=1e-6)
+
+
 @pytest.mark.parametrize("temperature", [1.0, 2.0, 4.0])
 def test_class_marginal_sums_the_transforms_out(temperature):
     logits = random_logits(3, 4 * 3)

@@ -72,8 +72,15 @@ def joint_loss(q, y, target, before, alpha):
     return (1 - alpha) * loss + alpha * soft
 
 
-def slow_terms(output, earlier, families, alpha, tau):
-    """Windows, views, modalities and stages one by one, as the formulas of the method read."""
+def slow_terms(output, earlier, families, alpha, tau, adjustment=(0.0, 0.0, 0.0)):
+    """Windows, views, modalities and stages one by one, as the formulas of the method read.
+
+    adjustment: added to every logit of a class, in the two terms that labels take part in.
+    """
+
+    def told(row):
+        return [f + adjustment[k * len(adjustment) // len(row)] for k, f in enumerate(row)]
+
     batch, sizes, names = len(LABELS), [len(f) for f in families.values()], list(families)
     logits = output.trunk.logits.tolist()
     classes, count = len(logits[0]), max(sizes)
@@ -85,11 +92,13 @@ def slow_terms(output, earlier, families, alpha, tau):
         where[name] = {row: position for position, row in enumerate(kept)}
     past = None if earlier is None else earlier.trunk.logits.tolist()
 
-    hard = mean(-math.log(softmax(logits[r])[int(y)]) for r, y in enumerate(LABELS) if y >= 0)
+    hard = mean(-math.log(softmax(told(logits[r]))[int(y)]) for r, y in enumerate(LABELS) if y >= 0)
     label = hard
     if past is not None:
         soft = mean(
-            -sum(b * math.log(p) for b, p in zip(softmax(past[r]), softmax(logits[r]), strict=True))
+            -sum(
+                b * math.log(p) for b, p in zip(softmax(told(past[r])), softmax(told(logits[r])), strict=True)
+            )
             for r in range(batch)
         )
         label = (1 - alpha) * hard + alpha * soft
@@ -100,10 +109,10 @@ def slow_terms(output, earlier, families, alpha, tau):
         sad.append(
             mean(
                 joint_loss(
-                    fused[v * batch + b],
+                    told(fused[v * batch + b]),
                     int(LABELS[b]),
                     fused_target(seen[v * batch + b], j, sizes),
-                    None if earlier is None else earlier.fused[s][v * batch + b].tolist(),
+                    None if earlier is None else told(earlier.fused[s][v * batch + b].tolist()),
                     alpha,
                 )
                 for v, j in enumerate(VIEWS)
@@ -117,10 +126,10 @@ def slow_terms(output, earlier, families, alpha, tau):
                 j = VIEWS[row // batch] % size
                 losses.append(
                     joint_loss(
-                        heads[position],
+                        told(heads[position]),
                         int(LABELS[row % batch]),
                         [float(i == j) for i in range(size)],
-                        None if earlier is None else earlier.modality[name][s][position].tolist(),
+                        None if earlier is None else told(earlier.modality[name][s][position].tolist()),
                         alpha,
                     )
                 )
@@ -159,8 +168,11 @@ def slow_terms(output, earlier, families, alpha, tau):
     }
 
 
+@pytest.mark.parametrize("adjustment", [None, (-0.2, -3.0, -1.5)])
 @pytest.mark.parametrize("alpha", [None, 0.25])
-def test_every_term_is_its_formula_over_modalities_stages_and_views(make_layered, prepared, families, alpha):
+def test_every_term_is_its_formula_over_modalities_stages_and_views(
+    make_layered, prepared, families, alpha, adjustment
+):
     layered = make_layered(widths=(4, 6, 8))
     output = outputs(layered, prepared, families)
     earlier = None if alpha is None else outputs(make_layered(widths=(4, 6, 8), seed=9), prepared, families)
@@ -173,8 +185,11 @@ def test_every_term_is_its_formula_over_modalities_stages_and_views(make_layered
         families=layered.families,
         earlier=earlier,
         alpha=alpha or 0.0,
+        adjustment=None if adjustment is None else torch.tensor(adjustment),
     )
-    expected = slow_terms(output, earlier, families, alpha or 0.0, ALL_ON.temperature)
+    expected = slow_terms(
+        output, earlier, families, alpha or 0.0, ALL_ON.temperature, adjustment or (0.0, 0.0, 0.0)
+    )
     assert {name: float(term.detach()) for name, term in got.items()} == pytest.approx(expected, rel=1e-4)
 
 

@@ -48,12 +48,13 @@ METHODS = {
 }
 
 
-def windows(count=48, seed=0) -> ArrayDataset:
+def windows(count=48, seed=0, *, labels=None, noise=0.4) -> ArrayDataset:
     rng = np.random.default_rng(seed)
-    labels = np.arange(count) % 3
+    labels = np.arange(count) % 3 if labels is None else np.asarray(labels)
+    count = len(labels)
     rise = np.linspace(-1, 1, 24)[None, :, None] * (labels - 1)[:, None, None] * 2
-    shake = (rise + rng.normal(0, 0.4, (count, 24, 2))).astype(np.float32)
-    heat = np.rint(10 * ((labels - 1)[:, None, None] + rng.normal(0, 0.4, (count, 12, 1)))).astype(np.int16)
+    shake = (rise + rng.normal(0, noise, (count, 24, 2))).astype(np.float32)
+    heat = np.rint(10 * ((labels - 1)[:, None, None] + rng.normal(0, noise, (count, 12, 1)))).astype(np.int16)
     presence = np.ones((count, 2), np.float32)
     presence[::7, 1] = 0
     presence[3::11, 0] = 0
@@ -86,6 +87,11 @@ def make(method="ce", seed=0, **config) -> Recipe:
         augmentations={"shake": (Scale(), Noise()), "heat": (Noise(),)},
         seed=seed,
     )
+
+
+@pytest.fixture
+def encodings():
+    return {"shake": SHAKE, "heat": HEAT}
 
 
 @pytest.fixture

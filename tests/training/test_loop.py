@@ -103,6 +103,24 @@ def test_a_resumed_run_ends_with_the_very_same_weights(
     assert same_weights(whole, resumed)
 
 
+@pytest.mark.parametrize(
+    "changes", [{"sampling": "balanced"}, {"logit_adjustment": 1.0}], ids=["balanced", "adjusted"]
+)
+@pytest.mark.parametrize("cut", [2, 9])
+def test_a_resumed_run_over_classes_of_unlike_size_ends_with_the_very_same_weights(
+    make_layered, make_windows, make_recipe, tmp_path, changes, cut
+):
+    recipe, windows = (
+        make_recipe("lsskd", **changes),
+        make_windows(labels=[0] * 30 + [1] * 9 + [-1] * 6 + [2] * 3),
+    )
+    whole = train(make_layered(), windows, recipe, tmp_path / "whole")
+    with pytest.raises(InterruptedRunError):
+        train(make_layered(), windows, recipe, tmp_path / "cut", on_step=stop_at(cut))
+    resumed = train(make_layered(seed=77), windows, recipe, tmp_path / "cut", resume=True)
+    assert same_weights(whole, resumed)
+
+
 def test_a_run_cut_off_between_epochs_resumes_with_the_same_records(
     make_layered, make_windows, make_recipe, tmp_path
 ):
@@ -131,6 +149,8 @@ def test_a_run_cut_off_between_epochs_resumes_with_the_same_records(
         ({"epoch_steps": 3}, "training.epoch_steps"),
         ({"seed": 4}, "seed"),
         ({"method": "ema"}, "method.earlier"),
+        ({"sampling": "balanced"}, "training.sampling"),
+        ({"logit_adjustment": 0.5}, "training.logit_adjustment"),
     ],
 )
 def test_resuming_with_another_recipe_is_refused(

@@ -1,0 +1,98 @@
+"""Class shares of a place whose windows have no labels, and logits turned to them. NumPy and SciPy only.
+
+A plant where faults are rarer than in the training archives makes every posterior wrong by the same factor a
+class. Nothing is learned anew: the shares are estimated from what a trained student says of unlabelled
+windows, and its logits are turned to them. This holds while the windows of a class look as they did in
+training (label shift), and as far as the student is calibrated: an overconfident one misjudges the shares
+(Alexandari, Kundaje, Shrikumar, ICML 2020). Axes: W windows, N classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sensorkd.errors import ConfigError
+from sensorkd.training.priors import log_shift, trained_prior
+
+__all__ = ["PriorEstimate", "estimate_prior", "shift_logits"]
+
+
+@dataclass(frozen=True)
+class PriorEstimate:
+    """prior: (N,) shares of the classes. converged: whether they stood still before rounds ran out."""
+
+    prior: NDArray[np.float64]
+    converged: bool
+    iterations: int
+
+
+def estimate_prior(
+    probabilities: NDArray[np.floating[Any]],
+    train_prior: ArrayLike,
+    *,
+    tolerance: float = 1e-6,
+    limit: int = 1000,
+) -> PriorEstimate:
+    """Class shares of unlabelled windows by expectation maximisation.
+
+    Source: Saerens, Latinne, Decaestecker, Neural Computation 2002: posteriors under the present shares,
+    then their mean as the next shares, from the training prior on. Each round makes the windows likelier.
+
+    Args:
+        probabilities: (W, N) posteriors of a calibrated student, as its softmax gives them.
+        train_prior: (N,) which they answer for: `training.priors.effective_prior`.
+        tolerance: it has converged when no share moves by more. limit: rounds at most.
+
+    Raises:
+        ConfigError: the training prior is none, or holds a share of 0.
+        ValueError: the probabilities are none.
+    """
+    before = trained_prior(train_prior, "training prior")
+    likelihood = _checked(probabilities, len(before)) / before
+    prior = before
+    for iteration in range(1, limit + 1):
+        posterior = likelihood * prior
+        # A row's sum cannot be 0: a share that one window insists on stays at 1 / W or more.
+        following = (posterior / posterior.sum(axis=1, keepdims=True)).mean(axis=0)
+        moved = float(np.abs(following - prior).max())
+        prior = following
+        if moved <= tolerance:
+            return PriorEstimate(prior, True, iteration)
+    return PriorEstimate(prior, False, limit)
+
+
+def shift_logits(
+    logits: NDArray[np.floating[Any]], from_prior: ArrayLike, to_prior: ArrayLike
+) -> NDArray[np.float64]:
+    """Logits (W, N) of a student that answers for `from_prior` (N,), as if it answered for `to_prior` (N,).
+
+    The same as `training.priors.shift_classifier` before the logits were computed. A share of 0 to turn to
+    counts as one in a million.
+
+    Raises:
+        ConfigError: these are no priors of these classes, or `from_prior` holds a share of 0.
+    """
+    shift = log_shift(from_prior, to_prior)
+    if logits.ndim != 2 or logits.shape[1] != len(shift):
+        raise ConfigError(
+            "the priors are not of the logits' classes",
+            found=f"logits {logits.shape}, {len(shift)} shares",
+            expected="logits (W, N) and N shares",
+        )
+    return np.asarray(logits, np.float64) + shift
+
+
+def _checked(probabilities: NDArray[np.floating[Any]], classes: int) -> NDArray[np.float64]:
+    """Posteriors as float64 rows that sum to 1; float32 rows do so within a thousandth."""
+    values = np.asarray(probabilities, np.float64)
+    if values.ndim != 2 or not len(values) or values.shape[1] != classes:
+        raise ValueError(f"probabilities must be (W, {classes}) with at least one window, got {values.shape}")
+    sums = values.sum(axis=1, keepdims=True)
+    if not ((values >= 0).all() and (np.abs(sums - 1) <= 1e-3).all()):
+        raise ValueError("every row of probabilities must be at least 0 and sum to 1; are these logits?")
+    normalised: NDArray[np.float64] = values / sums
+    return normalised
