@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sensorkd.edge import EdgeBundle, EdgePredictor
     from sensorkd.errors import SensorkdError
     from sensorkd.evaluation.evaluate import evaluate_run
+    from sensorkd.evaluation.report import write_report
     from sensorkd.export import export_run
     from sensorkd.recordings import Layout, Recording, RecordingWriter, open_recordings
     from sensorkd.runs import Run, RunConfig, load_config, train_run
@@ -36,6 +37,7 @@ _HOMES = {
     "load_config": "sensorkd.runs",
     "open_recordings": "sensorkd.recordings",
     "train_run": "sensorkd.runs",
+    "write_report": "sensorkd.evaluation.report",
 }
 
 __all__ = [
@@ -55,6 +57,7 @@ __all__ = [
     "load_config",
     "open_recordings",
     "train_run",
+    "write_report",
 ]
 
 

@@ -36,7 +36,8 @@ class StreamSpec:
     unit: the one models see. sample_shape: (C,) or (H, W, C); None where any size will do.
     valid_range: physical limits in `unit`; what lies outside is repaired and counts against presence.
     units: other units that are accepted: value * factor + shift gives `unit`.
-    resampling: how samples are taken between the logged ones.
+    resampling: how samples are taken between the logged ones. stuck_after: seconds of one and the same value
+    (or frame) after which the sensor is taken for dead; None where that is normal, as for a flow of nought.
     """
 
     modality: str
@@ -45,6 +46,7 @@ class StreamSpec:
     valid_range: tuple[float, float]
     units: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     resampling: Resampling = "linear"
+    stuck_after: float | None = None
 
     def conversion(self, unit: str) -> tuple[float, float]:
         """(factor, shift) from a stream's unit to this one.

@@ -30,7 +30,9 @@ class InputEncoding:
     the whole recording resampled to `steps`.
 
     valid_range: physical limits; samples outside are repaired in the graph.
-    min_coverage: smallest share of usable samples with which the input counts as present.
+    full_scale: physical limits of what the sensor can report; at them it is saturated. None: what the dtype
+    can hold. stuck_after: seconds of one and the same value (or frame) after which a sensor is dead; None:
+    never. min_coverage: smallest share of usable samples with which the input counts as present.
     """
 
     modality: str
@@ -47,6 +49,8 @@ class InputEncoding:
     resampling: Resampling
     min_coverage: float = 0.8
     rate_tolerance: float = 0.01
+    full_scale: tuple[float, float] | None = None
+    stuck_after: float | None = None
 
     def __post_init__(self) -> None:
         kind = np.dtype(self.dtype).kind
@@ -60,6 +64,10 @@ class InputEncoding:
             f"valid_range {self.valid_range} must rise": self.valid_range[0] < self.valid_range[1],
             f"min_coverage {self.min_coverage} must lie in (0, 1]": 0 < self.min_coverage <= 1,
             f"rate_tolerance {self.rate_tolerance} must lie in [0, 1)": 0 <= self.rate_tolerance < 1,
+            f"full_scale {self.full_scale} must rise": self.full_scale is None
+            or self.full_scale[0] < self.full_scale[1],
+            f"stuck_after {self.stuck_after} must be above 0": self.stuck_after is None
+            or self.stuck_after > 0,
             f"sample_shape {self.sample_shape} must be filled": min(self.sample_shape, default=0) >= 1,
         }
         for problem, good in checks.items():
@@ -80,11 +88,28 @@ class InputEncoding:
         """What stands in the place of an absent input: zeros of the right shape and dtype."""
         return np.zeros(self.shape, dtype=self.dtype)
 
-    def is_present(self, window: NDArray[Any], coverage: float) -> bool:
-        """Whether enough of the span was logged (`coverage`) and enough of it is usable."""
-        usable = quality.usable_share(
-            window, scale=self.scale, offset=self.offset, valid_range=self.valid_range
-        )
+    @property
+    def stuck_run(self) -> int | None:
+        """How many equal samples in a row are a dead sensor; None where it is not to be told.
+
+        The samples of a whole recording lie as far apart as it is long, so that their number says nothing.
+        """
+        if self.stuck_after is None or self.whole:
+            return None
+        fewest = quality.FEWEST_SAMPLES if len(self.sample_shape) == 1 else quality.FEWEST_FRAMES
+        return max(fewest, math.ceil(self.stuck_after * self.rate))
+
+    @property
+    def limits(self) -> quality.Limits:
+        """What samples must be like to be usable."""
+        return quality.Limits(self.scale, self.offset, self.valid_range, self.full_scale, self.stuck_run)
+
+    def assess(self, window: NDArray[Any]) -> quality.Quality:
+        """What is wrong with the samples of a window."""
+        return quality.assess(window, self.limits)
+
+    def is_present(self, coverage: float, usable: float) -> bool:
+        """Whether enough of the span was logged (`coverage`) and enough of that is `usable`."""
         return coverage * usable >= self.min_coverage - 1e-9
 
     def encode(self, samples: NDArray[Any], *, scale: float, offset: float) -> NDArray[Any]:
@@ -166,4 +191,6 @@ class InputEncoding:
         fields = dict(tree)
         for name in ("sample_shape", "channels", "valid_range"):
             fields[name] = tuple(fields[name])
+        if fields.get("full_scale") is not None:
+            fields["full_scale"] = tuple(fields["full_scale"])
         return cls(**fields)

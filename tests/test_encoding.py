@@ -163,13 +163,13 @@ def test_what_is_not_finite_lands_outside_the_valid_range(broken: float, dtype: 
     stored = encoding.encode(np.full(encoding.shape, broken), scale=1.0, offset=0.0)
     physical = stored.astype(np.float64) * scale
     assert ((physical < -90.0) | (physical > 150.0)).all()
-    assert not encoding.is_present(stored, 1.0)
+    assert not encoding.is_present(1.0, encoding.assess(stored).usable)
 
 
 def test_a_float_too_large_for_the_encoding_becomes_infinite_and_absent_without_a_warning() -> None:
     stored = PLAIN.encode(np.full((10, 2), 1e300), scale=1.0, offset=0.0)
     assert stored.dtype == np.float32
-    assert not PLAIN.is_present(stored, 1.0)
+    assert not PLAIN.is_present(1.0, PLAIN.assess(stored).usable)
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_presence_needs_enough_that_is_both_logged_and_usable(
 ) -> None:
     window = np.zeros((10, 2), np.float32)
     window[:broken, 0] = np.nan
-    assert PLAIN.is_present(window, coverage) is present
+    assert PLAIN.is_present(coverage, PLAIN.assess(window).usable) is present
 
 
 @pytest.mark.parametrize(

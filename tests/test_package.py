@@ -24,8 +24,10 @@ def setup() -> configparser.ConfigParser:
 
 def test_the_listed_packages_are_those_on_disk() -> None:
     on_disk = {
-        ".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "sensorkd").rglob("__init__.py")
-    } | {"sensorkd_adapters", "sensorkd.data_schemas"}
+        ".".join(path.parent.relative_to(root).parts)
+        for root, package in ((ROOT, "sensorkd"), (ROOT / "adapters", "sensorkd_adapters"))
+        for path in (root / package).rglob("__init__.py")
+    } | {"sensorkd.data_schemas"}
     assert set(setup()["options"]["packages"].split()) == on_disk
 
 
@@ -44,8 +46,9 @@ def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
     assert not hasattr(sensorkd, "nothing_of_this_name")
 
 
-def test_every_entry_point_names_a_class_that_exists() -> None:
-    for line in setup()["options.entry_points"]["sensorkd.adapters"].strip().splitlines():
+@pytest.mark.parametrize("group", ["sensorkd.adapters", "sensorkd.importers"])
+def test_every_entry_point_names_a_class_that_exists(group: str) -> None:
+    for line in setup()["options.entry_points"][group].strip().splitlines():
         module, kind = line.split("=")[1].strip().split(":")
         path = ROOT / "adapters" / Path(*module.split(".")).with_suffix(".py")
         assert f"class {kind}" in path.read_text()

@@ -9,7 +9,15 @@ from sensorkd.adapters import SensorAdapter, StreamSpec
 if TYPE_CHECKING:
     from sensorkd.distillation.pretext import Transform
 
-__all__ = ["FlowAdapter", "GyroscopeAdapter", "PressureAdapter"]
+__all__ = [
+    "CurrentAdapter",
+    "FlowAdapter",
+    "GyroscopeAdapter",
+    "PowerAdapter",
+    "PressureAdapter",
+    "VibrationAdapter",
+    "VoltageAdapter",
+]
 
 
 class GyroscopeAdapter(SensorAdapter):
@@ -57,4 +65,53 @@ class PressureAdapter(SensorAdapter):
             "mbar": (1e-3, 0.0),
             "hPa": (1e-3, 0.0),
         },
+    )
+
+
+class VibrationAdapter(SensorAdapter):
+    """Vibration velocity, in millimetres per second: the severity of ISO 20816, or the velocity itself."""
+
+    spec = StreamSpec(
+        modality="vibration",
+        unit="mm/s",
+        sample_shape=(None,),
+        # ISO 20816 ends where machines should be stopped, at some 20; what shakes at 1000 comes apart.
+        valid_range=(-1000.0, 1000.0),
+        units={"m/s": (1000.0, 0.0), "cm/s": (10.0, 0.0), "in/s": (25.4, 0.0)},
+    )
+
+
+class CurrentAdapter(SensorAdapter):
+    """Electric current, in amperes."""
+
+    spec = StreamSpec(
+        modality="current",
+        unit="A",
+        sample_shape=(None,),
+        valid_range=(-1e6, 1e6),  # smelters take some 500 kA
+        units={"mA": (1e-3, 0.0), "kA": (1e3, 0.0)},
+    )
+
+
+class VoltageAdapter(SensorAdapter):
+    """Voltage, in volts."""
+
+    spec = StreamSpec(
+        modality="voltage",
+        unit="V",
+        sample_shape=(None,),
+        valid_range=(-2e6, 2e6),  # the highest lines carry 1.1 MV
+        units={"mV": (1e-3, 0.0), "kV": (1e3, 0.0)},
+    )
+
+
+class PowerAdapter(SensorAdapter):
+    """Electric or mechanical power, in watts."""
+
+    spec = StreamSpec(
+        modality="power",
+        unit="W",
+        sample_shape=(None,),
+        valid_range=(-1e10, 1e10),  # the largest generators give some 2 GW
+        units={"mW": (1e-3, 0.0), "kW": (1e3, 0.0), "MW": (1e6, 0.0)},
     )

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["VideoAdapter"]
 
 ANY_SIZE = (None, None, None)
+# Seconds of one and the same frame: a live sensor has noise, if only in a few pixels.
+FROZEN_AFTER = 0.5
 COLOUR = StreamSpec(
     modality="video",
     unit="1",
@@ -24,6 +26,7 @@ COLOUR = StreamSpec(
     valid_range=(-1e-6, 1 + 1e-6),
     units={"8bit": (1 / 255, 0.0), "16bit": (1 / 65535, 0.0)},
     resampling="nearest",
+    stuck_after=FROZEN_AFTER,
 )
 DEPTH = StreamSpec(
     modality="video",
@@ -33,6 +36,7 @@ DEPTH = StreamSpec(
     valid_range=(0.0, 20_000.0),
     units={"m": (1000.0, 0.0), "cm": (10.0, 0.0)},
     resampling="nearest",
+    stuck_after=FROZEN_AFTER,
 )
 THERMAL = StreamSpec(
     modality="video",
@@ -41,6 +45,7 @@ THERMAL = StreamSpec(
     valid_range=(-60.0, 2000.0),
     units={"K": (1.0, -273.15), "°C": (1.0, 0.0)},
     resampling="nearest",
+    stuck_after=FROZEN_AFTER,
 )
 
 

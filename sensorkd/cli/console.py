@@ -43,10 +43,10 @@ def _bar(*columns: Any) -> Progress:
 
 
 @contextmanager
-def reading_bar() -> Iterator[Callable[[int, int], None]]:
+def reading_bar(what: str = "reading windows") -> Iterator[Callable[[int, int], None]]:
     """A bar for `progress(done, total)`."""
     with _bar() as bar:
-        task = bar.add_task("reading windows", total=None)
+        task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 

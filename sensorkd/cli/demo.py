@@ -83,7 +83,7 @@ def run(
 
 def demo_config(out: Path, scale: Scale = FULL) -> RunConfig:
     """The configuration of the demo's runs; examples/configs/plant.yaml is the same for the full one."""
-    from sensorkd.runs.config import parse_config
+    from sensorkd.runs.config_file import parse_config
 
     names = [f"m{index:02d}" for index in range(scale.machines)]
     tree = {
@@ -124,7 +124,7 @@ def _train_all(
 ) -> tuple[dict[tuple[str, str], Run], dict[tuple[str, str], Evaluation]]:
     """`ce` and `lsskd`, at few labels and at all of them, on the same student and budget."""
     from sensorkd.evaluation.evaluate import evaluate_run
-    from sensorkd.runs.config import parse_config
+    from sensorkd.runs.config_file import parse_config
     from sensorkd.runs.train import train_run
 
     base = demo_config(out, scale).model_dump(mode="json")
@@ -147,26 +147,14 @@ def _train_all(
 
 def _export(best: Run, bundle: Path) -> dict[str, Any]:
     """Seal and verify; time torch and onnxruntime on one window, one thread each."""
-    import numpy as np
-    import torch
-
     from sensorkd.edge import EdgeBundle, EdgePredictor
     from sensorkd.edge.bundle import MODEL
+    from sensorkd.export.footprint import torch_latency
     from sensorkd.export.seal import export_run
     from sensorkd.runs.build import example_inputs
 
     comparison = export_run(best, bundle)
     verified = EdgePredictor(EdgeBundle.open(bundle)).verify()
-    student, example = best.student(), example_inputs(best.encodings)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    times = []
-    with torch.inference_mode():
-        for _ in range(50):
-            started = time.perf_counter()
-            student(example, torch.ones(1, len(example)))
-            times.append((time.perf_counter() - started) * 1e3)
-    torch.set_num_threads(threads)
     description = EdgeBundle.open(bundle).description
     return {
         "windows_compared": comparison.windows,
@@ -174,7 +162,7 @@ def _export(best: Run, bundle: Path) -> dict[str, Any]:
         "bytes": (bundle / MODEL).stat().st_size,
         "parameters": description.parameters,
         "macs": description.macs,
-        "torch_p50_ms": float(np.percentile(times, 50)),
+        "torch_p50_ms": torch_latency(best.student(), example_inputs(best.encodings)),
         "onnx_p50_ms": verified.p50_ms,
         "onnx_p99_ms": verified.p99_ms,
     }
@@ -191,16 +179,17 @@ def _draw(
     logs = {
         f"{method}, {labels} labels": run.folder / "metrics.jsonl" for (method, labels), run in runs.items()
     }
-    learning_curves(logs, out / "learning_curves.png", title="Simulated plant: learning curves")
+    title = "Simulated plant: learning curves"
+    learning_curves(logs, title=title).savefig(out / "learning_curves.png")
     best = evaluations["lsskd", "all"]
     title = "Simulated plant: verdicts on unseen machines"
-    confusion_picture(best.overall.confusion, best.classes, out / "confusion.png", title=title)
+    confusion_picture(best.overall.confusion, best.classes, title=title).savefig(out / "confusion.png")
     run = runs["lsskd", "all"]
     windows = windows_for(run)
     rows = [int(np.flatnonzero(windows.labels == index)[0]) for index in range(len(run.classes))]
     inputs = {name: values[rows] for name, values in windows.arrays.inputs.items()}
     title = "Simulated plant: one window of each condition"
-    window_pictures(inputs, run.encodings, run.classes, out / "windows.png", title=title)
+    window_pictures(inputs, run.encodings, run.classes, title=title).savefig(out / "windows.png")
 
 
 def _told(

@@ -38,5 +38,12 @@ def run(
     for line in result.notes:
         note(line)
     rows = {"all sensors that are there": result.overall, **result.subsets}
-    text = f"{metrics_table(rows)}\n\n{confusion_text(result.overall.confusion, result.classes)}"
-    emit(result.to_json(), text, as_json=as_json)
+    parts = [
+        metrics_table(rows, result.reached),
+        confusion_text(result.overall.confusion, result.classes),
+        "\n".join(f"{name}: {item.told()}" for name, item in result.health.items()),
+    ]
+    parts.append(result.prior.told())
+    if result.alarms is not None:
+        parts.append("\n".join(result.alarms.lines()))
+    emit(result.to_json(), "\n\n".join(parts), as_json=as_json)

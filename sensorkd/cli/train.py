@@ -29,7 +29,7 @@ def run(
 
     Example: sensorkd train examples/configs/plant.yaml training.steps=200 out=runs/try
     """
-    from sensorkd.runs.config import load_config
+    from sensorkd.runs.config_file import load_config
 
     resolved = load_config(config, overrides or ())
     if print_config:

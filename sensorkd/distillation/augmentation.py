@@ -17,6 +17,7 @@ __all__ = [
     "Augmentation",
     "AugmentationDraw",
     "FrameShift",
+    "Gain",
     "Noise",
     "OffsetShift",
     "Rotation",
@@ -100,6 +101,17 @@ class Scale:
     def __call__(self, x: Tensor, draw: AugmentationDraw) -> Tensor:
         """(B, C, T, ...) -> the same shape."""
         return x * (1 + self.amount * draw.uniform(*[1] * (x.dim() - 1)))
+
+
+@dataclass(frozen=True)
+class Gain:
+    """Multiplies a window by up to +- decibels, evenly drawn in the logarithm."""
+
+    decibels: float = 6.0
+
+    def __call__(self, x: Tensor, draw: AugmentationDraw) -> Tensor:
+        """(B, C, T, ...) -> the same shape."""
+        return x * 10 ** (self.decibels / 20 * draw.uniform(*[1] * (x.dim() - 1)))
 
 
 @dataclass(frozen=True)

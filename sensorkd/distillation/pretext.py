@@ -16,6 +16,7 @@ __all__ = [
     "FLUCTUATION",
     "OSCILLATION",
     "ROTATIONS",
+    "SPECTRAL",
     "Transform",
     "equivalent_transforms",
     "transform_all",
@@ -52,6 +53,15 @@ def _mirrored(x: Tensor) -> Tensor:
 
 def _mirrored_reversed(x: Tensor) -> Tensor:
     return _mirrored(x).flip(2)
+
+
+def _alternated(x: Tensor) -> Tensor:
+    sign = 1.0 - 2.0 * (torch.arange(x.shape[2], device=x.device) % 2)
+    return x * sign
+
+
+def _alternated_reversed(x: Tensor) -> Tensor:
+    return _alternated(x).flip(2)
 
 
 def _flipped_across(x: Tensor) -> Tensor:
@@ -95,6 +105,13 @@ FLUCTUATION = (
     Transform("time reversal", _reversed),
     Transform("mirror about the mean", _mirrored),
     Transform("mirror + time reversal", _mirrored_reversed),
+)
+# Power spectra do not show a sign. Every second sample negated turns the spectrum end for end.
+SPECTRAL = (
+    IDENTITY,
+    Transform("time reversal", _reversed),
+    Transform("spectrum mirrored", _alternated),
+    Transform("spectrum mirrored + time reversal", _alternated_reversed),
 )
 FLIPS = (
     IDENTITY,

@@ -31,7 +31,8 @@ class BundleDescription:
     """`bundle.json`.
 
     target: what is predicted; classes: its values, in the order of the logits. inputs: in the order of
-    the columns of presence. hop: seconds between windows, None where a window is a whole recording.
+    the columns of presence. hop: seconds between windows; segment_of: the input each of whose bursts ends
+    a window; both None where a window is a whole recording.
     embedding: its size. tolerance: largest difference between the logits of golden.npz and the
     device's. macs, parameters: of one window. files: name -> SHA-256. requires: what a runtime must be
     able to do; one that cannot refuses the bundle. extra: for the user.
@@ -47,6 +48,7 @@ class BundleDescription:
     parameters: int
     macs: int
     files: Mapping[str, str]
+    segment_of: str | None = None
     requires: tuple[str, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
     schema: Literal["bundle-1.0"] = "bundle-1.0"

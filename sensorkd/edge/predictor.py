@@ -166,7 +166,7 @@ class EdgePredictor:
                     mend="`sensorkd windows` writes them as they should be",
                 )
             for row in np.flatnonzero(here[:, column]):
-                here[row, column] = encoding.is_present(values[row], 1.0)
+                here[row, column] = encoding.is_present(1.0, encoding.assess(values[row]).usable)
             arrays[name] = values
         return arrays, here
 

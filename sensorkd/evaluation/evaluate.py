@@ -10,18 +10,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sensorkd.alarms import AlarmRule
 from sensorkd.errors import WindowError
+from sensorkd.evaluation.alarm_report import AlarmReport, choose_rule, report_alarms, scored_windows
+from sensorkd.evaluation.alarm_windows import ScoredWindows
+from sensorkd.evaluation.prior_shift import PriorReport, report_prior
 from sensorkd.runs.data import Planned, as_dataset, open_data, plan_run
 from sensorkd.runs.run import Run
 from sensorkd.training.batches import ArrayDataset
 from sensorkd.training.inference import predict_logits
 from sensorkd.training.metrics import Metrics, classification_metrics
+from sensorkd.windows.health import SensorHealth, sensor_health
 from sensorkd.windows.labels import encode_labels, label_windows
 from sensorkd.windows.plan import plan_windows
 from sensorkd.windows.read import WindowArrays, read_windows
 from sensorkd.windows.splits import groups_of
 
-__all__ = ["Evaluation", "RunWindows", "evaluate_run", "sensor_subsets", "windows_for"]
+__all__ = [
+    "Evaluation",
+    "RunWindows",
+    "evaluate_run",
+    "evaluate_windows",
+    "sensor_subsets",
+    "windows_for",
+]
 
 
 @dataclass(frozen=True)
@@ -42,17 +54,27 @@ class RunWindows:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """overall: with every sensor that is there. subsets: "a+b" -> with only those.
+    """overall: with every sensor that is there. subsets: "a+b" -> with only those. reached: "a+b" -> share of
+    the windows that have any of them; the others are judged from nothing.
 
-    logits: (W, N) of the judged windows; labels, groups: theirs.
+    logits: (W, N) of the judged windows; subset_logits: "a+b" -> the same with only those. labels, groups,
+    recordings, t_ref: theirs. health: input -> counts over all windows, labelled or not. alarms: None where
+    the configuration has no alarm rule. prior: how class shares have shifted.
     """
 
     overall: Metrics
     subsets: dict[str, Metrics]
+    reached: dict[str, float]
     logits: NDArray[np.float32]
+    subset_logits: dict[str, NDArray[np.float32]]
     labels: NDArray[np.int64]
     groups: list[str]
+    recordings: list[str]
+    t_ref: NDArray[np.int64]
     classes: tuple[str, ...]
+    health: dict[str, SensorHealth]
+    alarms: AlarmReport | None
+    prior: PriorReport
     notes: list[str]
 
     def to_json(self) -> dict[str, Any]:
@@ -63,8 +85,12 @@ class Evaluation:
             "groups": sorted(set(self.groups)),
             "subsets": {
                 name: {key: value for key, value in metrics.to_json().items() if key != "confusion"}
+                | {"reached": self.reached[name]}
                 for name, metrics in self.subsets.items()
             },
+            "sensors": {name: item.to_json() for name, item in self.health.items()},
+            "prior": self.prior.to_json(),
+            "alarms": None if self.alarms is None else self.alarms.to_json(),
             "notes": self.notes,
         }
 
@@ -79,7 +105,11 @@ def evaluate_run(run: Run, paths: Sequence[str] | None = None, *, labels: str | 
     Raises:
         WindowError: no labelled window to judge by.
     """
-    windows = windows_for(run, paths, labels=labels)
+    return evaluate_windows(run, windows_for(run, paths, labels=labels))
+
+
+def evaluate_windows(run: Run, windows: RunWindows) -> Evaluation:
+    """Judge a run by windows in memory; see `evaluate_run`."""
     known = np.flatnonzero(windows.labels >= 0)
     if not len(known):
         raise WindowError(
@@ -87,20 +117,62 @@ def evaluate_run(run: Run, paths: Sequence[str] | None = None, *, labels: str | 
             found=f"{len(windows.labels)} windows, none with target {run.config.target!r}",
             mend="name archives with labels (--data), or split.test groups in the configuration",
         )
-    dataset, student = windows.dataset.select(known), run.student()
-    truth = windows.labels[known]
-    logits = predict_logits(student, dataset)
-    subsets = {
-        "+".join(names): classification_metrics(predict_logits(student, dataset, only=names), truth)
-        for names in sensor_subsets(student.modalities)
-    }
+    student, arrays, truth = run.student(), windows.arrays, windows.labels[known]
+    every_logit = predict_logits(student, windows.dataset)
+    dataset, logits = windows.dataset.select(known), every_logit[known]
+    subset_logits, reached = {}, {}
+    for names in sensor_subsets(student.modalities):
+        key = "+".join(names)
+        columns = [student.modalities.index(name) for name in names]
+        reached[key] = float(arrays.presence[known][:, columns].any(axis=1).mean())
+        subset_logits[key] = predict_logits(student, dataset, only=names)
     groups = [windows.groups[row] for row in known]
-    notes = list(windows.notes)
-    seen = sorted(set(groups) & set(run.groups["train"]))
-    if seen:
-        notes.append(f"judged also on groups that were trained on: {seen}")
     return Evaluation(
-        classification_metrics(logits, truth), subsets, logits, truth, groups, run.classes, notes
+        overall=classification_metrics(logits, truth),
+        subsets={name: classification_metrics(item, truth) for name, item in subset_logits.items()},
+        reached=reached,
+        logits=logits,
+        subset_logits=subset_logits,
+        labels=truth,
+        groups=groups,
+        recordings=[str(name) for name in arrays.recording[known]],
+        t_ref=arrays.t_ref[known],
+        classes=run.classes,
+        health=sensor_health(arrays, {name: item.min_coverage for name, item in run.encodings.items()}),
+        alarms=_alarms(run, windows, every_logit),
+        prior=report_prior(logits, truth, run.prior, run.classes),
+        notes=[*windows.notes, *_notes(run, groups)],
+    )
+
+
+def _notes(run: Run, groups: Sequence[str]) -> list[str]:
+    seen = sorted(set(groups) & set(run.groups["train"]))
+    return [f"judged also on groups that were trained on: {seen}"] if seen else []
+
+
+def _alarms(run: Run, windows: RunWindows, logits: NDArray[np.float32]) -> AlarmReport | None:
+    """Alarms over all windows in order of time, labelled or not; None without a rule."""
+    config = run.config.alarm
+    if config is None:
+        return None
+    dev = None
+    if config.budget is not None and run.groups["dev"]:
+        chosen_on = windows_for(run, side="dev")
+        dev = _scored(run, chosen_on, predict_logits(run.student(), chosen_on.dataset), config.rule())
+    rule, chosen = choose_rule(config, dev)
+    return report_alarms(_scored(run, windows, logits, rule), config, rule, chosen)
+
+
+def _scored(run: Run, windows: RunWindows, logits: NDArray[np.float32], rule: AlarmRule) -> ScoredWindows:
+    return scored_windows(
+        rule,
+        recordings=[str(name) for name in windows.arrays.recording],
+        t_ref=windows.arrays.t_ref,
+        logits=logits,
+        presence=windows.arrays.presence,
+        truth=windows.labels,
+        classes=run.classes,
+        clocks=windows.clocks,
     )
 
 
@@ -115,8 +187,10 @@ def sensor_subsets(names: Sequence[str]) -> list[tuple[str, ...]]:
     return [subset for size in sizes for subset in itertools.combinations(names, size)]
 
 
-def windows_for(run: Run, paths: Sequence[str] | None = None, *, labels: str | None = None) -> RunWindows:
-    """Windows as the run's model takes them: of its test groups, or of other archives.
+def windows_for(
+    run: Run, paths: Sequence[str] | None = None, *, labels: str | None = None, side: str = "test"
+) -> RunWindows:
+    """Windows as the run's model takes them: of the groups of a side, or of other archives.
 
     Raises:
         SensorkdError: archives cannot be used.
@@ -124,17 +198,21 @@ def windows_for(run: Run, paths: Sequence[str] | None = None, *, labels: str | N
     config = run.config
     if paths is None:
         planned = plan_run(config)
-        rows = planned.split.rows(planned.groups, "test")
+        rows = planned.split.rows(planned.groups, side)
         if not len(rows):
             raise WindowError(
-                "the run holds out no test groups", inside="split.test", mend="name archives with --data"
+                f"the run holds out no {side} groups",
+                inside=f"split.{side}",
+                mend="name archives with --data",
             )
         return _read(planned, rows)
-    recordings, notes = open_data(paths, config.layout, labels or config.labels)
+    told = config.labels if labels is None else config.labels.model_copy(update={"table": labels})
+    recordings, notes = open_data(paths, config.layout, told)
     plan = plan_windows(
         recordings,
         run.encodings,
         hop=config.hop,
+        segment_of=config.windows.segment_of,
         required=[name for name, item in config.inputs.items() if item.required],
     )
     notes += [f"no window from {name}: {why}" for name, why in plan.skipped]

@@ -15,26 +15,37 @@ from numpy.typing import NDArray
 
 from sensorkd.encoding import InputEncoding
 
-__all__ = ["confusion_picture", "learning_curves", "window_pictures"]
+__all__ = [
+    "COLOURS",
+    "INK",
+    "MUTED",
+    "confusion_picture",
+    "learning_curves",
+    "new_figure",
+    "plain_axes",
+    "window_pictures",
+]
 
 matplotlib.use("Agg")
 INK, MUTED = "#1f2933", "#7b8794"
 COLOURS = ("#2563eb", "#d97706", "#059669", "#dc2626", "#7c3aed", "#0891b2")
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of so many inches."""
     return Figure(figsize=(width, height), layout="constrained", dpi=120)
 
 
-def _plain(axes: Axes) -> None:
+def plain_axes(axes: Axes) -> None:
+    """No frame but two sides, small and quiet ticks."""
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     axes.tick_params(colors=MUTED, labelsize=8)
 
 
-def learning_curves(logs: Mapping[str, Path], path: Path, *, title: str) -> None:
+def learning_curves(logs: Mapping[str, Path], *, title: str) -> Figure:
     """The label loss of several runs, from their `metrics.jsonl`, over steps."""
-    figure = _figure(6.4, 3.6)
+    figure = new_figure(6.4, 3.6)
     axes = figure.subplots()
     for (name, log), colour in zip(logs.items(), COLOURS, strict=False):
         records = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
@@ -47,16 +58,14 @@ def learning_curves(logs: Mapping[str, Path], path: Path, *, title: str) -> None
     axes.set_title(title, loc="left", color=INK, fontsize=10)
     axes.legend(frameon=False, fontsize=8)
     axes.grid(axis="y", alpha=0.25)
-    _plain(axes)
-    figure.savefig(path)
+    plain_axes(axes)
+    return figure
 
 
-def confusion_picture(
-    confusion: NDArray[np.int64], classes: Sequence[str], path: Path, *, title: str
-) -> None:
+def confusion_picture(confusion: NDArray[np.int64], classes: Sequence[str], *, title: str) -> Figure:
     """The confusion matrix in shares of each true class, with counts written in."""
     side = 2.2 + 0.55 * len(classes)
-    figure = _figure(side + 0.8, side)
+    figure = new_figure(side + 0.8, side)
     axes = figure.subplots()
     share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
@@ -79,26 +88,33 @@ def confusion_picture(
     axes.set_ylabel("truth", color=INK)
     axes.set_title(title, loc="left", color=INK, fontsize=10)
     axes.tick_params(length=0)
-    figure.savefig(path)
+    return figure
 
 
 def window_pictures(
     inputs: Mapping[str, NDArray[Any]],
     encodings: Mapping[str, InputEncoding],
     captions: Sequence[str],
-    path: Path,
     *,
     title: str,
-) -> None:
-    """One row a window, one column an input: frames for video, lines in physical units for signals."""
+    presence: NDArray[np.float32] | None = None,
+) -> Figure:
+    """One row a window, one column an input: frames for video, lines in physical units for signals.
+
+    presence: (rows, inputs); what is 0 there is told to be absent.
+    """
     rows = len(captions)
-    figure = _figure(3.1 * len(inputs), 1.35 * rows + 0.5)
+    figure = new_figure(3.1 * len(inputs), 1.35 * rows + 0.5)
     grid = figure.subplots(rows, len(inputs), squeeze=False)
     for column, (name, values) in enumerate(inputs.items()):
         encoding = encodings[name]
         for row in range(rows):
             axes = grid[row][column]
-            _draw(axes, values[row].astype(np.float64) * encoding.scale + encoding.offset, encoding)
+            if presence is not None and not presence[row, column]:
+                axes.text(0.5, 0.5, "absent", ha="center", va="center", color=MUTED, transform=axes.transAxes)
+                axes.set(xticks=[], yticks=[])
+            else:
+                _draw(axes, values[row].astype(np.float64) * encoding.scale + encoding.offset, encoding)
             if row == 0:
                 axes.set_title(
                     f"{name} [{encoding.unit}]" if encoding.unit != "1" else name, fontsize=9, color=INK
@@ -108,7 +124,7 @@ def window_pictures(
             if row == rows - 1 and values.ndim == 3:
                 axes.set_xlabel("step" if encoding.whole else "seconds", fontsize=8, color=INK)
     figure.suptitle(title, x=0.01, ha="left", fontsize=10, color=INK)
-    figure.savefig(path)
+    return figure
 
 
 def _draw(axes: Axes, physical: NDArray[np.float64], encoding: InputEncoding) -> None:
@@ -125,4 +141,4 @@ def _draw(axes: Axes, physical: NDArray[np.float64], encoding: InputEncoding) ->
     seconds = np.arange(len(physical)) / encoding.rate if not encoding.whole else np.arange(len(physical))
     for channel in range(physical.shape[1]):
         axes.plot(seconds, physical[:, channel], color=COLOURS[channel % len(COLOURS)], linewidth=0.7)
-    _plain(axes)
+    plain_axes(axes)

@@ -34,7 +34,7 @@ def predict_archives(
     description = bundle.description
     recordings = open_recordings(paths, layout)
     hop = None if description.hop is None else round(description.hop * timeline.SECOND)
-    plan = plan_windows(recordings, description.inputs, hop=hop)
+    plan = plan_windows(recordings, description.inputs, hop=hop, segment_of=description.segment_of)
     predictor = EdgePredictor(bundle)
     tables = []
     for start in range(0, len(plan), BATCH):

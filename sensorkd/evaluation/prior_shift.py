@@ -9,16 +9,20 @@ training (label shift), and as far as the student is calibrated: an overconfiden
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import softmax
 
 from sensorkd.errors import ConfigError
+from sensorkd.training.metrics import Metrics, classification_metrics
 from sensorkd.training.priors import log_shift, trained_prior
 
-__all__ = ["PriorEstimate", "estimate_prior", "shift_logits"]
+__all__ = ["PriorEstimate", "PriorReport", "estimate_prior", "report_prior", "shift_logits"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,55 @@ class PriorEstimate:
     prior: NDArray[np.float64]
     converged: bool
     iterations: int
+
+
+@dataclass(frozen=True)
+class PriorReport:
+    """Class shares by class: `answered` for by the student, `judged` windows' own, and `estimated` from its
+    verdicts on them without their labels. adjusted: the metrics of its logits turned to the estimate.
+    """
+
+    answered: dict[str, float]
+    judged: dict[str, float]
+    estimated: dict[str, float]
+    converged: bool
+    adjusted: Metrics
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        metrics = {key: value for key, value in self.adjusted.to_json().items() if key != "confusion"}
+        return {**dataclasses.asdict(self), "adjusted": metrics}
+
+    def told(self) -> str:
+        """For people, in a line."""
+        shares = ", ".join(
+            f"{name} {self.answered[name]:.2f} / {self.judged[name]:.2f} / {self.estimated[name]:.2f}"
+            for name in self.answered
+        )
+        return (
+            f"class shares (answered for / judged / estimated without labels): {shares}; "
+            f"turned to the estimate: accuracy {self.adjusted.accuracy:.3f}, "
+            f"macro-F1 {self.adjusted.macro_f1:.3f}, NLL {self.adjusted.nll:.3f}"
+        )
+
+
+def report_prior(
+    logits: NDArray[np.floating[Any]], labels: NDArray[np.int64], prior: ArrayLike, classes: Sequence[str]
+) -> PriorReport:
+    """How far class shares have shifted, judged by windows (W, N) with labels (W,), all of them known."""
+    estimate = estimate_prior(softmax(np.asarray(logits, np.float64), axis=1), prior)
+    counts = np.bincount(labels, minlength=len(classes)) / len(labels)
+
+    def named(shares: ArrayLike) -> dict[str, float]:
+        return dict(zip(classes, np.asarray(shares, np.float64).tolist(), strict=True))
+
+    return PriorReport(
+        answered=named(prior),
+        judged=named(counts),
+        estimated=named(estimate.prior),
+        converged=estimate.converged,
+        adjusted=classification_metrics(shift_logits(logits, prior, estimate.prior), labels),
+    )
 
 
 def estimate_prior(

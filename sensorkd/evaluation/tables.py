@@ -32,15 +32,18 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     )
 
 
-def metrics_table(rows: Mapping[str, Metrics]) -> str:
-    """One row a name: windows, accuracy, macro-F1, NLL, ECE."""
-    return text_table(
-        ["sensors", "windows", "accuracy", "macro-F1", "NLL", "ECE"],
-        [
-            [name, m.windows, f"{m.accuracy:.3f}", f"{m.macro_f1:.3f}", f"{m.nll:.3f}", f"{m.ece:.3f}"]
-            for name, m in rows.items()
-        ],
-    )
+def metrics_table(rows: Mapping[str, Metrics], reached: Mapping[str, float] | None = None) -> str:
+    """One row a name: windows, accuracy, macro-F1, NLL, ECE; if told, the share of windows with them."""
+    header = ["sensors", "windows", "accuracy", "macro-F1", "NLL", "ECE"]
+    table = [
+        [name, m.windows, f"{m.accuracy:.3f}", f"{m.macro_f1:.3f}", f"{m.nll:.3f}", f"{m.ece:.3f}"]
+        for name, m in rows.items()
+    ]
+    if reached is not None:
+        header.insert(2, "there in")
+        for row in table:
+            row.insert(2, f"{reached[str(row[0])]:.0%}" if row[0] in reached else "")
+    return text_table(header, table)
 
 
 def confusion_text(confusion: NDArray[np.int64], classes: Sequence[str], limit: int = 12) -> str:

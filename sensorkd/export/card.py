@@ -19,7 +19,11 @@ def model_card(
 ) -> str:
     """Markdown."""
     inputs = "\n".join(_row(name, encoding) for name, encoding in description.inputs.items())
-    every = "once a recording" if description.hop is None else f"every {description.hop:g} s"
+    every = "once a recording"
+    if description.segment_of is not None:
+        every = f"at the end of every burst of {description.segment_of}"
+    elif description.hop is not None:
+        every = f"every {description.hop:g} s"
     return f"""# Edge bundle: {description.target}
 
 Says which of {len(description.classes)} classes holds, {every}: {", ".join(description.classes)}.

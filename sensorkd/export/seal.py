@@ -114,6 +114,7 @@ def _describe(run: Run, student: Student, part: Path, extra: Mapping[str, Any]) 
         classes=run.classes,
         inputs=dict(run.encodings),
         hop=run.config.windows.hop,
+        segment_of=run.config.windows.segment_of,
         embedding=student.classifier.in_features,
         tolerance=TOLERANCE,
         parameters=cost.parameters,

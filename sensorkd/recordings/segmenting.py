@@ -24,8 +24,9 @@ def segments_of_stamps(times: Int64, *, file: Path, inside: str, rate: float | N
 
     A step longer than one and a half periods, and than what the resolution of the stamps explains, is
     a gap and begins a new segment: stamps in whole seconds of a sensor at 0.96 Hz step by 1 or by 2, and
-    neither is a gap. The rate is one for all segments, from the stamps themselves; a segment whose last
-    stamp it would miss by more than half a period gets its own.
+    neither is a gap. Where the clock drifts so far that sample i would be more than two periods off
+    t0 + i / rate, a new segment begins too. The rate is one for all segments, from the stamps themselves;
+    a segment whose last stamp it would miss by more than half a period gets its own.
 
     Args:
         rate: Hz, what the file claims; without it the stamps alone decide.
@@ -42,7 +43,9 @@ def segments_of_stamps(times: Int64, *, file: Path, inside: str, rate: float | N
     period = float(np.median(steps))
     grid = int(np.gcd.reduce(np.rint(steps / FINEST).astype(np.int64))) * FINEST
     resolution = grid if grid <= 2 * period else 0
-    starts = np.concatenate([[0], np.flatnonzero(steps > 1.5 * period + resolution) + 1])
+    gaps = np.flatnonzero(steps > 1.5 * period + resolution) + 1
+    runs = zip([0, *gaps.tolist()], [*gaps.tolist(), len(times)], strict=True)
+    starts = np.array([start for run in runs for start in _straight(times, *run, 2 * period + resolution)])
     ends = np.append(starts[1:], len(times)) - 1
     inner = ends - starts
     spanned = times[ends] - times[starts]
@@ -62,6 +65,24 @@ def segments_of_stamps(times: Int64, *, file: Path, inside: str, rate: float | N
     missed = np.abs(spanned - inner / rates * timeline.SECOND) > 0.5 * period + resolution
     rates[missed] = inner[missed] / (spanned[missed] / timeline.SECOND)
     return Segments(t0=times[starts], rate=rates, offset=starts.astype(np.int64), count=inner + 1)
+
+
+def _straight(times: Int64, first: int, stop: int, tolerance: float) -> list[int]:
+    """Where to cut samples [first, stop) so that no stamp is off the line from end to end of its part.
+
+    Source: Ramer 1972; Douglas and Peucker 1973. Cuts at the worst stamp until all are within tolerance.
+    """
+    todo, starts = [(first, stop)], []
+    while todo:
+        low, high = todo.pop()
+        part = times[low:high] - times[low]
+        off = np.abs(part - np.linspace(0, part[-1], len(part)))
+        worst = int(off.argmax())
+        if off[worst] <= tolerance:
+            starts.append(low)
+        else:
+            todo += [(low + worst, high), (low, low + worst)]
+    return starts
 
 
 def unwrap(times: Int64, period: int, *, near: int | None = None) -> Int64:

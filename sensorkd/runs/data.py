@@ -14,14 +14,15 @@ from sensorkd.errors import ArchiveError, SplitError
 from sensorkd.models.frontend import ChannelStats
 from sensorkd.recordings import Recording, open_recordings
 from sensorkd.runs.config import RunConfig
+from sensorkd.runs.label_config import LabelConfig
 from sensorkd.training.batches import ArrayDataset
 from sensorkd.windows.encode import fix_encodings
-from sensorkd.windows.labels import encode_labels, label_windows, with_label_table
+from sensorkd.windows.labels import encode_labels, label_windows
 from sensorkd.windows.plan import WindowPlan, plan_windows
 from sensorkd.windows.read import WindowArrays, read_windows
-from sensorkd.windows.splits import Split, few_labels, groups_of, split_by_group
+from sensorkd.windows.splits import Split, few_labels, fold_of_groups, groups_of, split_by_group
 
-__all__ = ["Planned", "channel_stats", "open_data", "plan_run", "read_side"]
+__all__ = ["Planned", "channel_stats", "open_data", "plan_run", "read_arrays", "read_side"]
 
 STATS_WINDOWS = 256
 MEMORY_LIMIT = 8 << 30
@@ -52,7 +53,7 @@ class Planned:
 
 
 def open_data(
-    paths: Sequence[str], layout: str | None, table: str | None
+    paths: Sequence[str], layout: str | None, labels: LabelConfig
 ) -> tuple[list[Recording], list[str]]:
     """Recordings with their labels, and notes on label rows that fit none of them.
 
@@ -66,11 +67,7 @@ def open_data(
                 "no such file or folder", file=path, mend=f"{unset}override it with data=[PATH]"
             )
     recordings = open_recordings(paths, layout)
-    notes: list[str] = []
-    if table is not None:
-        recordings, unmatched = with_label_table(recordings, table)
-        notes += [f"label row fits no recording: {row}" for row in unmatched]
-    return recordings, notes
+    return labels.apply(recordings)
 
 
 def plan_run(config: RunConfig) -> Planned:
@@ -88,6 +85,7 @@ def plan_run(config: RunConfig) -> Planned:
         recordings,
         encodings,
         hop=config.hop,
+        segment_of=config.windows.segment_of,
         required=[name for name, request in config.requests.items() if request.required],
     )
     notes += [f"no window from {name}: {why}" for name, why in plan.skipped]
@@ -120,7 +118,12 @@ def _split(recordings: Sequence[Recording], config: RunConfig) -> Split:
         np.zeros((0, 0), np.float32),
         np.zeros(0, np.uint64),
     )
-    return split_by_group(groups_of(recordings, one_each, by), dev=config.split.dev, test=config.split.test)
+    groups, split = groups_of(recordings, one_each, by), config.split
+    test = split.test
+    if split.folds is not None:
+        others = [name for name in groups if name not in split.dev]
+        test = fold_of_groups(others, folds=split.folds, fold=split.fold)
+    return split_by_group(groups, dev=split.dev, test=test)
 
 
 def _keep_few(
@@ -141,6 +144,11 @@ def _keep_few(
 
 
 def read_side(planned: Planned, rows: NDArray[np.int64], progress: Progress | None = None) -> ArrayDataset:
+    """Read some windows into memory as a dataset; see `read_arrays`."""
+    return as_dataset(read_arrays(planned, rows, progress), planned.labels[rows])
+
+
+def read_arrays(planned: Planned, rows: NDArray[np.int64], progress: Progress | None = None) -> WindowArrays:
     """Read some windows into memory.
 
     Raises:
@@ -154,8 +162,7 @@ def read_side(planned: Planned, rows: NDArray[np.int64], progress: Progress | No
             expected=f"at most {MEMORY_LIMIT / 2**30:.0f} GiB",
             mend="lengthen windows.hop, shorten spans, or name less data",
         )
-    arrays = read_windows(planned.recordings, planned.plan.select(rows), planned.encodings, progress=progress)
-    return as_dataset(arrays, planned.labels[rows])
+    return read_windows(planned.recordings, planned.plan.select(rows), planned.encodings, progress=progress)
 
 
 def as_dataset(arrays: WindowArrays, labels: NDArray[np.int64]) -> ArrayDataset:

@@ -14,13 +14,15 @@ import yaml
 from sensorkd._version import __version__
 from sensorkd.adapters import SensorAdapter
 from sensorkd.encoding import InputEncoding
-from sensorkd.errors import RunError
+from sensorkd.errors import ConfigError, RunError
 from sensorkd.models.frontend import ChannelStats
 from sensorkd.models.size import size_named
 from sensorkd.models.student import Student
 from sensorkd.runs.build import adapters_for, build_student
-from sensorkd.runs.config import RunConfig, parse_config
+from sensorkd.runs.config import RunConfig
+from sensorkd.runs.config_file import parse_config
 from sensorkd.training.checkpoint import load_tensors
+from sensorkd.training.priors import class_shares, shift_classifier
 
 __all__ = ["Run"]
 
@@ -32,7 +34,8 @@ WEIGHTS = {"averaged": "averaged.safetensors", "last": "final.safetensors", "bes
 class Run:
     """folder: holds `config.yaml`, `run.json`, `metrics.jsonl` and weights.
 
-    groups: the groups that were trained on, chosen by (`dev`) and held out (`test`).
+    groups: the groups that were trained on, chosen by (`dev`) and held out (`test`). trained_prior: the class
+    shares that the weights answer for; training's, unless it evened them out.
     """
 
     folder: Path
@@ -41,6 +44,7 @@ class Run:
     stats: Mapping[str, ChannelStats]
     classes: tuple[str, ...]
     groups: Mapping[str, tuple[str, ...]]
+    trained_prior: tuple[float, ...]
 
     def save(self) -> None:
         """Write configuration and description; weights are written by training."""
@@ -51,6 +55,7 @@ class Run:
             "sensorkd": __version__,
             "classes": list(self.classes),
             "groups": {side: list(names) for side, names in self.groups.items()},
+            "trained_prior": list(self.trained_prior),
             "inputs": {name: encoding.to_json() for name, encoding in self.encodings.items()},
             "stats": {name: dataclasses.asdict(stats) for name, stats in self.stats.items()},
         }
@@ -93,6 +98,7 @@ class Run:
             },
             classes=tuple(about["classes"]),
             groups={side: tuple(names) for side, names in about["groups"].items()},
+            trained_prior=tuple(about["trained_prior"]),
         )
 
     @property
@@ -112,8 +118,28 @@ class Run:
             seed=self.config.seed,
         )
 
+    @property
+    def prior(self) -> tuple[float, ...]:
+        """The class shares that `student()` answers for: the plant's if the configuration says them.
+
+        Raises:
+            ConfigError: they do not name every class, or others.
+        """
+        told = self.config.deployment_prior
+        if told is None:
+            return self.trained_prior
+        if set(told) != set(self.classes):
+            raise ConfigError(
+                "the class shares of the plant are not of these classes",
+                inside="deployment_prior",
+                found=sorted(told),
+                expected=list(self.classes),
+                mend="name every class with its share in `deployment_prior`",
+            )
+        return tuple(class_shares([told[name] for name in self.classes], "deployment_prior").tolist())
+
     def student(self) -> Student:
-        """The trained student, ready to judge.
+        """The trained student, ready to judge, answering for the class shares of `prior`.
 
         Raises:
             RunError: training was not finished, or the weights are damaged.
@@ -125,4 +151,6 @@ class Run:
             )
         student = self.fresh_student()
         student.load_state_dict(load_tensors(path)[0])
+        if self.config.deployment_prior is not None:
+            shift_classifier(student, self.trained_prior, self.prior)
         return student.eval()

@@ -10,9 +10,10 @@ from typing import Any
 from sensorkd.errors import RunError
 from sensorkd.runs.build import build_layered
 from sensorkd.runs.config import RunConfig
-from sensorkd.runs.data import channel_stats, plan_run, read_side
+from sensorkd.runs.data import Planned, channel_stats, plan_run, read_side
 from sensorkd.runs.run import CONFIG, LOG, Run
 from sensorkd.training.loop import Recipe, train
+from sensorkd.training.priors import effective_prior, sampled_prior
 
 __all__ = ["train_run"]
 
@@ -48,7 +49,9 @@ def train_run(
         stats=channel_stats(planned, config.seed),
         classes=planned.classes,
         groups={"train": planned.split.train, "dev": planned.split.dev, "test": planned.split.test},
+        trained_prior=_trained_prior(planned, config),
     )
+    _ = run.prior  # a deployment prior that does not fit is told now, not after training
     dev_rows = planned.rows("dev")
     windows = read_side(planned, planned.rows("train"), on_read)
     dev = read_side(planned, dev_rows) if len(dev_rows) else None
@@ -65,6 +68,13 @@ def train_run(
 
     train(layered, windows, _recipe(run), folder, dev=dev, resume=resume, on_step=on_step, on_epoch=write)
     return run
+
+
+def _trained_prior(planned: Planned, config: RunConfig) -> tuple[float, ...]:
+    """What the weights will answer for: class shares as sampled, evened out by logit adjustment."""
+    labels, training = planned.labels[planned.rows("train")], config.training
+    sampled = sampled_prior(labels, classes=len(planned.classes), sampling=training.sampling)
+    return tuple(effective_prior(sampled, training.logit_adjustment).tolist())
 
 
 def _check_folder(folder: Path, *, resume: bool) -> None:

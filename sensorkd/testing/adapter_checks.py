@@ -130,7 +130,7 @@ class AdapterChecks(ABC):
     def _window(self, folder: Path) -> tuple[dict[str, InputEncoding], NDArray[Any]]:
         recording = self._recording(folder)
         encodings = fix_encodings([recording], self._request())
-        window, presence = read_window(recording, recording.end, encodings)
+        window, presence = read_window(recording, recording.end, encodings)[:2]
         assert presence.tolist() == [1.0], (
             "the example's last window is not present: check valid_range and unit"
         )
@@ -168,9 +168,9 @@ class AdapterChecks(ABC):
         """A recording crosses to another process and reads the same samples there."""
         recording = self._recording(tmp_path)
         encodings = fix_encodings([recording], self._request())
-        here, _ = read_window(recording, recording.end, encodings)
+        here, _ = read_window(recording, recording.end, encodings)[:2]
         with multiprocessing.get_context("spawn").Pool(1) as pool:
-            there, _ = pool.apply(read_window, (recording, recording.end, encodings))
+            there = pool.apply(read_window, (recording, recording.end, encodings)).inputs
         assert np.array_equal(here["input"], there["input"])
 
     def test_opening_reads_no_samples(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,7 +191,7 @@ class AdapterChecks(ABC):
         steps, samples = encodings["input"].steps, self.example().samples
         for end in (steps, steps + 1, len(samples) // 2, len(samples)):
             t_ref = int(timeline.sample_times(0, self.example().rate, end))
-            window, presence = read_window(recording, t_ref, encodings)
+            window, presence = read_window(recording, t_ref, encodings)[:2]
             assert presence.tolist() == [1.0]
             assert np.array_equal(window["input"], samples[end - steps : end])
 
@@ -201,13 +201,13 @@ class AdapterChecks(ABC):
         spec = adapter.spec_for(example.channels)
         reference = self._recording(tmp_path)
         encodings = fix_encodings([reference], self._request())
-        want, _ = read_window(reference, reference.end, encodings)
+        want, _ = read_window(reference, reference.end, encodings)[:2]
         to_own, own_shift = spec.conversion(example.unit)
         for unit, (factor, shift) in spec.units.items():
             other = self._recording(
                 tmp_path, unit=unit, factor=to_own / factor, shift=(own_shift - shift) / factor
             )
-            found, presence = read_window(other, other.end, encodings)
+            found, presence = read_window(other, other.end, encodings)[:2]
             assert presence.tolist() == [1.0], f"absent in {unit}"
             gap = np.abs(found["input"].astype(float) - want["input"].astype(float)).max()
             assert gap <= 1e-4 * max(1.0, float(np.abs(want["input"].astype(float)).max())), (
@@ -234,11 +234,11 @@ class AdapterChecks(ABC):
         encodings, window = self._window(tmp_path)
         encoding = encodings["input"]
         if np.dtype(encoding.dtype).kind == "f":
-            assert not encoding.is_present(np.full_like(window, np.nan), 1.0)
+            assert not encoding.is_present(1.0, encoding.assess(np.full_like(window, np.nan)).usable)
         beyond = encoding.valid_range[1] * 2 + 1
         broken = encoding.encode(np.full(window.shape, beyond), scale=1.0, offset=0.0)
         if float(broken.flat[0]) * encoding.scale + encoding.offset > encoding.valid_range[1]:
-            assert not encoding.is_present(broken, 1.0)
+            assert not encoding.is_present(1.0, encoding.assess(broken).usable)
 
     def test_frontend_gives_finite_numbers_of_order_one(self, tmp_path: Path) -> None:
         """Normalised, and repaired where samples are not usable."""

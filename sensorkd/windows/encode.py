@@ -21,7 +21,9 @@ __all__ = ["InputRequest", "fix_encodings", "stream_conversion"]
 class InputRequest:
     """What a run wants of one stream: `span` ns before each reference, or `steps` of a whole recording.
 
-    options go to the adapter's constructor. A required input must be present in every window.
+    options go to the adapter's constructor. A required input must be present in every window. valid_range
+    (in the modality's unit) and stuck_after (seconds; 0: never) take the place of the adapter's; full_scale:
+    what this sensor can report.
     """
 
     span: int | None = None
@@ -29,6 +31,9 @@ class InputRequest:
     required: bool = False
     min_coverage: float = 0.8
     options: Mapping[str, Any] = field(default_factory=dict)
+    valid_range: tuple[float, float] | None = None
+    full_scale: tuple[float, float] | None = None
+    stuck_after: float | None = None
 
 
 def fix_encodings(
@@ -79,9 +84,11 @@ def _fix(name: str, request: InputRequest, recordings: Sequence[Recording]) -> I
         steps=_steps(name, request, rate),
         rate=rate,
         span=request.span,
-        valid_range=spec.valid_range,
+        valid_range=request.valid_range or spec.valid_range,
         resampling=spec.resampling,
         min_coverage=request.min_coverage,
+        full_scale=request.full_scale,
+        stuck_after=(spec.stuck_after if request.stuck_after is None else request.stuck_after) or None,
     )
 
 

@@ -17,7 +17,8 @@ LabelRow = tuple[str, dict[str, str]]
 def read_label_table(path: str | Path) -> tuple[list[str], list[LabelRow]]:
     """Names of the columns, and the rows: (place such as "line 4", column -> text, "" where empty).
 
-    In a CSV, blank lines and lines that begin with # are passed over.
+    In a CSV, blank lines and lines that begin with # are passed over. Cells are parted by what parts the
+    header: commas, semicolons (then numbers may have a decimal comma) or tabs.
 
     Raises:
         ConfigError: it does not exist, cannot be read, or a row has another number of cells.
@@ -40,7 +41,10 @@ def _read_csv(path: Path) -> tuple[list[str], list[LabelRow]]:
     rows: list[LabelRow] = []
     with path.open(encoding="utf-8-sig", newline="") as handle:
         # Blanked, not dropped, so that the line numbers stay those of the file.
-        reader = csv.reader("\n" if line.startswith("#") else line for line in handle)
+        lines = ["\n" if line.startswith("#") else line for line in handle]
+        header = next((line for line in lines if line.strip()), "")
+        mark = max(",;\t", key=header.count)
+        reader = csv.reader(lines, delimiter=mark)
         for cells in reader:
             cells = [cell.strip() for cell in cells]
             if not any(cells):

@@ -60,24 +60,28 @@ def plan_windows(
     encodings: Mapping[str, InputEncoding],
     *,
     hop: int | None = None,
+    segment_of: str | None = None,
     required: Sequence[str] = (),
 ) -> WindowPlan:
-    """References every `hop` ns, or one window a recording when the encodings are `whole`.
+    """References every `hop` ns, at the end of every segment of a stream, or one window a recording.
 
-    A window is kept when at least one input is covered to its `min_coverage`, and all `required` ones are.
+    Where a sensor is logged in bursts, `segment_of` names it: every burst gives one window, and each other
+    input its span before the burst's end. Without either, the encodings are `whole`. A window is kept
+    when at least one input is covered to its `min_coverage`, and all `required` ones are.
 
     Raises:
-        WindowError: hop and whole encodings are mixed, the hop is not positive, a required input is
-            unknown, or there is no window at all.
+        WindowError: spans and whole encodings are mixed, the hop is not positive, a required input or the
+            stream of the segments is unknown, or there is no window at all.
     """
-    _check_request(encodings, hop, required)
+    _check_request(encodings, hop, segment_of, required)
+    _check_segments_exist(recordings, segment_of)
     fingerprint = _fingerprint(encodings)
     parts: list[tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.uint64]]] = []
     skipped: list[tuple[str, str]] = []
     for recording in recordings:
-        references, coverage = _covered_references(recording, encodings, hop, required)
+        references, coverage = _covered_references(recording, encodings, hop, segment_of, required)
         if not len(references):
-            skipped.append((recording.id, _why_skipped(recording, encodings, hop)))
+            skipped.append((recording.id, _why_skipped(recording, encodings, hop, segment_of)))
         parts.append((references, coverage, _ids(recording.id, references, fingerprint)))
     if not any(len(part[0]) for part in parts):
         raise WindowError(
@@ -95,13 +99,17 @@ def plan_windows(
     )
 
 
-def _check_request(encodings: Mapping[str, InputEncoding], hop: int | None, required: Sequence[str]) -> None:
+def _check_request(
+    encodings: Mapping[str, InputEncoding], hop: int | None, segment_of: str | None, required: Sequence[str]
+) -> None:
     whole = {encoding.whole for encoding in encodings.values()}
-    if len(whole) != 1 or whole == {hop is not None}:
+    references = [item for item in (hop, segment_of) if item is not None]
+    if len(whole) != 1 or len(references) != (0 if whole == {True} else 1):
         raise WindowError(
-            "windows are either whole recordings or lie before a hop's references",
-            found=f"hop {hop}, spans { {name: encoding.span for name, encoding in encodings.items()} }",
-            expected="a hop and a span for every input, or neither",
+            "windows are whole recordings, or they lie before references: every hop, or ends of segments",
+            found=f"hop {hop}, segment_of {segment_of}, spans "
+            f"{ {name: encoding.span for name, encoding in encodings.items()} }",
+            expected="either a hop or segment_of, and a span for every input; or none of these",
             mend="correct `windows` and `inputs` in the configuration",
         )
     if hop is not None and hop < 1:
@@ -115,11 +123,25 @@ def _check_request(encodings: Mapping[str, InputEncoding], hop: int | None, requ
             )
 
 
+def _check_segments_exist(recordings: Sequence[Recording], segment_of: str | None) -> None:
+    known = {name for recording in recordings for name in recording.streams}
+    if segment_of is not None and recordings and segment_of not in known:
+        raise WindowError(
+            f"no recording has a stream {segment_of!r}, whose segments are to be the references",
+            found=f"streams {sorted(known)}",
+            mend=f"{nearest(segment_of, known)}correct `windows.segment_of` in the configuration",
+        )
+
+
 def _covered_references(
-    recording: Recording, encodings: Mapping[str, InputEncoding], hop: int | None, required: Sequence[str]
+    recording: Recording,
+    encodings: Mapping[str, InputEncoding],
+    hop: int | None,
+    segment_of: str | None,
+    required: Sequence[str],
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """The references at which enough is covered, and the coverage (W, K) there."""
-    references = _references(recording, encodings, hop)
+    references = _references(recording, encodings, hop, segment_of)
     coverage = np.stack(
         [
             _coverage(recording, recording.streams.get(name), encoding, references)
@@ -135,8 +157,11 @@ def _covered_references(
 
 
 def _references(
-    recording: Recording, encodings: Mapping[str, InputEncoding], hop: int | None
+    recording: Recording, encodings: Mapping[str, InputEncoding], hop: int | None, segment_of: str | None
 ) -> NDArray[np.int64]:
+    if segment_of is not None:
+        bursts = recording.streams.get(segment_of)
+        return np.zeros(0, np.int64) if bursts is None else bursts.segments.ends
     streams = {name: recording.streams[name] for name in encodings if name in recording.streams}
     if not streams:
         return np.zeros(0, np.int64)
@@ -187,16 +212,23 @@ def _coverage(
     return np.where(rows >= 0, shares, 0.0)
 
 
-def _why_skipped(recording: Recording, encodings: Mapping[str, InputEncoding], hop: int | None) -> str:
+def _why_skipped(
+    recording: Recording, encodings: Mapping[str, InputEncoding], hop: int | None, segment_of: str | None
+) -> str:
     if not set(encodings) & set(recording.streams):
         return f"it has none of the inputs {sorted(encodings)}, only {sorted(recording.streams)}"
-    if not len(_references(recording, encodings, hop)):
+    if segment_of is not None and segment_of not in recording.streams:
+        return f"it has no stream {segment_of!r}, whose segments are the references"
+    if not len(_references(recording, encodings, hop, segment_of)):
         return f"its {(recording.end - recording.start) / timeline.SECOND:.3g} s are shorter than a window"
     return "no window is covered well enough, or a required input is missing throughout"
 
 
 def _fingerprint(encodings: Mapping[str, InputEncoding]) -> bytes:
     tree = {name: encoding.to_json() for name, encoding in encodings.items()}
+    for fields in tree.values():
+        # Whether samples are trusted is no part of which samples a window holds.
+        del fields["full_scale"], fields["stuck_after"]
     return json.dumps(tree, sort_keys=True).encode()
 
 

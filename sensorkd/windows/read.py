@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +15,13 @@ from sensorkd import timeline
 from sensorkd.adapters import SensorAdapter, adapter_for
 from sensorkd.encoding import InputEncoding
 from sensorkd.errors import WindowError
+from sensorkd.quality import FAULTS, holds_still
 from sensorkd.recordings import Recording, Stream
 from sensorkd.timeline import Resampling
 from sensorkd.windows.encode import stream_conversion
 from sensorkd.windows.plan import WindowPlan, locate, whole_coverage
 
-__all__ = ["WindowArrays", "read_window", "read_windows"]
+__all__ = ["Window", "WindowArrays", "read_window", "read_windows"]
 
 Arrays = dict[str, NDArray[Any]]
 # From so many samples a wanted one on, only those needed are read, one by one.
@@ -31,11 +33,14 @@ class WindowArrays:
     """W windows in memory, as the device would see them.
 
     inputs: name -> (W, steps, *sample_shape) in the encoding's dtype. presence: (W, K) float32 of 0 and
-    1, in the order of `inputs`. id, t_ref: as in the plan. recording: (W,) recording ids.
+    1, in the order of `inputs`. coverage: (W, K) share of each span that was logged. faults: (W, K, F)
+    shares of the samples with each of quality.FAULTS. id, t_ref: as in the plan. recording: (W,) ids.
     """
 
     inputs: Arrays
     presence: NDArray[np.float32]
+    coverage: NDArray[np.float32]
+    faults: NDArray[np.float32]
     id: NDArray[np.uint64]
     t_ref: NDArray[np.int64]
     recording: NDArray[np.str_]
@@ -56,26 +61,61 @@ class WindowArrays:
             np.savez(handle, **arrays)
 
 
-def read_window(
-    recording: Recording, t_ref: int, encodings: Mapping[str, InputEncoding]
-) -> tuple[Arrays, NDArray[np.float32]]:
-    """One window: name -> (steps, *sample_shape), and presence (K,).
+class Window(NamedTuple):
+    """inputs: name -> (steps, *sample_shape). presence, coverage: (K,). faults: (K, F); see WindowArrays."""
 
-    An input is present when enough of its span was logged and enough of that is finite and in range;
-    an absent one is zeros.
+    inputs: Arrays
+    presence: NDArray[np.float32]
+    coverage: NDArray[np.float32]
+    faults: NDArray[np.float32]
+
+
+def read_window(recording: Recording, t_ref: int, encodings: Mapping[str, InputEncoding]) -> Window:
+    """One window: every input's samples, and whether it is present.
+
+    An input is present when enough of its span was logged and enough of that is without fault; an absent
+    one is zeros.
     """
-    inputs: Arrays = {}
-    presence = np.zeros(len(encodings), np.float32)
+    count = len(encodings)
+    presence, coverage = np.zeros(count, np.float32), np.zeros(count, np.float32)
+    window = Window({}, presence, coverage, np.zeros((count, len(FAULTS)), np.float32))
     for index, (name, encoding) in enumerate(encodings.items()):
+        window.inputs[name] = encoding.blank()
         stream = recording.streams.get(name)
         if stream is None:
-            inputs[name] = encoding.blank()
             continue
-        window, coverage = _read_stream(recording, stream, t_ref, encoding)
-        present = encoding.is_present(window, coverage)
-        inputs[name] = window if present else encoding.blank()
-        presence[index] = present
-    return inputs, presence
+        samples, covered = _read_stream(recording, stream, t_ref, encoding)
+        coverage[index] = covered
+        if not covered:
+            continue
+        found = encoding.assess(samples)
+        window.faults[index] = found.faults
+        usable = found.usable
+        if _stuck_for_long(stream, t_ref, encoding, samples):
+            window.faults[index, FAULTS.index("stuck")] = 1.0
+            usable = 0.0
+        if encoding.is_present(covered, usable):
+            window.inputs[name] = samples
+            presence[index] = 1.0
+    return window
+
+
+def _stuck_for_long(stream: Stream, t_ref: int, encoding: InputEncoding, window: NDArray[Any]) -> bool:
+    """Whether a sensor has said one and the same for so long that it is dead, longer than the window.
+
+    Only samples before `t_ref` in the same segment are looked at, and only where the window gives cause.
+    """
+    run = encoding.stuck_run
+    if run is None or run <= encoding.steps or not holds_still(window):
+        return False
+    row = locate(stream, t_ref)
+    first, rate = int(stream.segments.offset[row]), float(stream.segments.rate[row])
+    end = min(
+        int(timeline.first_index_at(int(stream.segments.t0[row]), rate, t_ref)),
+        int(stream.segments.count[row]),
+    )
+    needed = math.ceil(run * rate / encoding.rate)
+    return end >= needed and holds_still(stream.read(first + end - needed, first + end))
 
 
 def _read_stream(
@@ -168,12 +208,15 @@ def read_windows(
     inputs = {
         name: np.zeros((total, *encoding.shape), dtype=encoding.dtype) for name, encoding in encodings.items()
     }
-    presence = np.zeros((total, len(encodings)), np.float32)
+    shape = (total, len(encodings))
+    presence, coverage = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    faults = np.zeros((*shape, len(FAULTS)), np.float32)
     for row in range(total):
-        window, presence[row] = read_window(recordings[plan.recording[row]], int(plan.t_ref[row]), encodings)
-        for name, values in window.items():
+        window = read_window(recordings[plan.recording[row]], int(plan.t_ref[row]), encodings)
+        presence[row], coverage[row], faults[row] = window.presence, window.coverage, window.faults
+        for name, values in window.inputs.items():
             inputs[name][row] = values
         if progress is not None:
             progress(row + 1, total)
     ids = [recordings[index].id for index in plan.recording]
-    return WindowArrays(inputs, presence, plan.id, plan.t_ref, np.array(ids, dtype=np.str_))
+    return WindowArrays(inputs, presence, coverage, faults, plan.id, plan.t_ref, np.array(ids, dtype=np.str_))

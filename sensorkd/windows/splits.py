@@ -13,7 +13,14 @@ from sensorkd.recordings import Recording
 from sensorkd.windows.labels import UNLABELLED
 from sensorkd.windows.plan import WindowPlan
 
-__all__ = ["Split", "few_labels", "groups_of", "leave_one_group_out", "split_by_group"]
+__all__ = [
+    "Split",
+    "few_labels",
+    "fold_of_groups",
+    "groups_of",
+    "leave_one_group_out",
+    "split_by_group",
+]
 
 
 @dataclass(frozen=True)
@@ -83,6 +90,25 @@ def split_by_group(groups: Sequence[str], *, dev: Sequence[str], test: Sequence[
                 )
     held_out = {*dev, *test}
     return Split(tuple(name for name in known if name not in held_out), tuple(dev), tuple(test))
+
+
+def fold_of_groups(groups: Sequence[str], *, folds: int, fold: int) -> tuple[str, ...]:
+    """The groups of one of `folds` parts, the same for the same groups on every computer.
+
+    Raises:
+        SplitError: there are fewer groups than folds.
+    """
+    names = np.array(sorted(set(groups)))
+    if len(names) < folds:
+        raise SplitError(
+            "there are fewer groups than folds",
+            inside="split.folds",
+            found=f"{len(names)} groups",
+            expected=f"at least {folds}",
+            mend="lower `split.folds`",
+        )
+    order = np.random.default_rng(0).permutation(len(names))
+    return tuple(names[np.sort(order[fold::folds])].tolist())
 
 
 def leave_one_group_out(groups: Sequence[str]) -> Iterator[Split]:

@@ -92,3 +92,31 @@ class TestThermalVideo(AdapterChecks):
     def example(self) -> AdapterExample:
         frames = np.random.default_rng(4).normal(45, 8, (40, 24, 32, 1)).astype(np.float32)
         return AdapterExample(frames, rate=8.0, unit="degC", span=1.0, channels=("temperature",))
+
+
+class TestVibration(AdapterChecks):
+    modality = "vibration"
+
+    def example(self) -> AdapterExample:
+        return AdapterExample(wandering(600, 1, level=2.8, step=0.02), rate=1.0, unit="mm/s", span=60.0)
+
+
+class TestCurrent(AdapterChecks):
+    modality = "current"
+
+    def example(self) -> AdapterExample:
+        return AdapterExample(wandering(400, 3, level=12, step=0.1), rate=10.0, unit="A", span=4.0)
+
+
+class TestVoltage(AdapterChecks):
+    modality = "voltage"
+
+    def example(self) -> AdapterExample:
+        return AdapterExample(wandering(400, 3, level=230, step=0.4), rate=10.0, unit="V", span=4.0)
+
+
+class TestPower(AdapterChecks):
+    modality = "power"
+
+    def example(self) -> AdapterExample:
+        return AdapterExample(wandering(400, 1, level=2500, step=15), rate=100.0, unit="W", span=1.0)

@@ -15,8 +15,9 @@ from sensorkd.export.onnx import export_onnx
 from sensorkd.models.frontend import ChannelStats
 from sensorkd.models.size import SIZES, ModelSize
 from sensorkd.models.student import Student
+from sensorkd.quality import FAULTS
 from sensorkd.runs.build import adapters_for, build_layered, build_student
-from sensorkd.runs.config import parse_config
+from sensorkd.runs.config_file import parse_config
 from sensorkd.runs.run import Run
 from sensorkd.training.batches import ArrayDataset
 from sensorkd.training.checkpoint import save_tensors
@@ -31,6 +32,7 @@ torch.set_num_threads(1)
 # Two stages: every operation that ships, in half the time to export.
 MINI = ModelSize("mini", (8, 12), (6, 8), embedding=16)
 CLASSES = ("idle", "grind", "jam")
+PRIOR = tuple(1 / len(CLASSES) for _ in CLASSES)
 COMMON = {"scale": 1.0, "offset": 0.0, "rate": 20.0, "span": None}
 ENCODINGS = {
     "shake": InputEncoding(
@@ -71,7 +73,9 @@ def windows(count=12, seed=0) -> WindowArrays:
         inputs[name][presence[:, column] == 0] = 0
     index = np.arange(count)
     names = np.array([f"r{row}" for row in index])
-    return WindowArrays(inputs, presence, index.astype(np.uint64), index.astype(np.int64), names)
+    faults = np.zeros((*presence.shape, len(FAULTS)), np.float32)
+    ids, times = index.astype(np.uint64), index.astype(np.int64)
+    return WindowArrays(inputs, presence, presence.copy(), faults, ids, times, names)
 
 
 def trained(method: str, folder: Path) -> Student:
@@ -131,7 +135,7 @@ def run(exported, tmp_path, monkeypatch):
         "out": str(tmp_path / "run"),
     }
     groups = {"train": ("m1",), "dev": (), "test": ("m2",)}
-    run = Run(tmp_path / "run", parse_config(tree), dict(ENCODINGS), STATS, CLASSES, groups)
+    run = Run(tmp_path / "run", parse_config(tree), dict(ENCODINGS), STATS, CLASSES, groups, PRIOR)
     run.save()
     save_tensors(run.folder / "averaged.safetensors", exported["lsskd"].student.state_dict(), {})
     return run

@@ -1,6 +1,6 @@
 """Writes the files that tests compare with, and the schemas that are generated from typed models.
 
-    python tests/golden/make.py schemas     data_schemas/layout-1.0.json and bundle-1.0.json, from the models
+    python tests/golden/make.py schemas     layout-, bundle- and import-1.0.json, from the models
     python tests/golden/make.py archive     recording-1.0.h5 and ids.json: once, when recording-1.0 begins
 
 An archive of a released version of the format stays as it is, for it must open for ever.
@@ -11,10 +11,12 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
+from sensorkd_adapters.importers.csv_mapping import CsvMapping
+from sensorkd_adapters.importers.cycles_mapping import CyclesMapping
 
 from sensorkd.edge.bundle import BundleDescription
 from sensorkd.encoding import InputEncoding
@@ -87,6 +89,9 @@ def schemas() -> dict[str, dict[str, Any]]:
     return {
         "layout-1.0.json": Layout.model_json_schema(by_alias=True),
         "bundle-1.0.json": TypeAdapter(BundleDescription).json_schema(),
+        "import-1.0.json": TypeAdapter(
+            Annotated[CsvMapping | CyclesMapping, Field(discriminator="importer")]
+        ).json_schema(by_alias=True),
     }
 
 

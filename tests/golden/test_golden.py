@@ -85,14 +85,16 @@ def test_window_ids_are_those_they_have_always_been(make: ModuleType) -> None:
     assert [name for name, _ in plan.skipped] == ["recording-1.0.h5::trial"]
 
 
-@pytest.mark.parametrize("name", ["layout-1.0.json", "bundle-1.0.json"])
+@pytest.mark.parametrize("name", ["layout-1.0.json", "bundle-1.0.json", "import-1.0.json"])
 def test_a_generated_schema_is_that_of_its_model(make: ModuleType, tmp_path: Path, name: str) -> None:
     make.write_schemas(tmp_path)
     stored, fresh = make.SCHEMAS / name, tmp_path / name
     assert stored.read_bytes() == fresh.read_bytes(), "run `python tests/golden/make.py schemas`"
 
 
-@pytest.mark.parametrize("name", ["recording-1.0.json", "layout-1.0.json", "bundle-1.0.json"])
+@pytest.mark.parametrize(
+    "name", ["recording-1.0.json", "layout-1.0.json", "bundle-1.0.json", "import-1.0.json"]
+)
 def test_every_schema_is_a_valid_one_and_described(make: ModuleType, name: str) -> None:
     tree = json.loads((make.SCHEMAS / name).read_text(encoding="utf-8"))
     jsonschema.Draft202012Validator.check_schema(tree)

@@ -104,3 +104,14 @@ def test_a_time_of_day_is_laid_end_to_end(start: int, steps: list[int], near: in
 
 def test_out_of_order_by_little_is_not_midnight() -> None:
     assert unwrap(np.array([10, 9, 11]), 24).tolist() == [10, 9, 11]
+
+
+def test_a_clock_that_drifts_is_cut_where_its_stamps_would_be_missed() -> None:
+    rate = np.linspace(9.5, 10.5, 4000)  # ten times as bad as a bad crystal
+    times = np.rint(np.cumsum(1 / rate) * SECOND).astype(np.int64)
+    segments = found(times)
+    assert 2 <= len(segments) <= 12
+    for row in range(len(segments)):
+        first, count = int(segments.offset[row]), int(segments.count[row])
+        laid = sample_times(int(segments.t0[row]), float(segments.rate[row]), np.arange(count))
+        assert np.abs(laid - times[first : first + count]).max() < 0.25 * SECOND

@@ -11,8 +11,9 @@ import pytest
 from sensorkd.errors import ConfigError, WindowError
 from sensorkd.recordings import Recording, open_recordings
 from sensorkd.timeline import SECOND
-from sensorkd.windows.labels import UNLABELLED, encode_labels, label_windows, with_label_table
+from sensorkd.windows.labels import UNLABELLED, encode_labels, label_windows
 from sensorkd.windows.plan import plan_windows
+from sensorkd.windows.table_labels import EventRule, with_label_table
 
 # 2024-03-01T06:00:00Z
 MORNING = 1_709_272_800 * SECOND
@@ -127,7 +128,7 @@ def test_a_table_replaces_the_track_of_the_file_and_keeps_the_others(
         ("class\na\n", ["columns", "'recording'", "'machine'"]),
         ("session,class,colour\nmon,a,red\n", ["columns", "'colour'"]),
         ("session,class,class\nmon,a,b\n", ["columns"]),
-        ("session;class\nmon;a\n", ["columns", "session;class"]),
+        ("session|class\nmon|a\n", ["columns", "session|class"]),
         ("session,class\nmon,a\nmon\n", ["line 3", "1 cells", "double quotes"]),
         ("session,class\nmon,\n", ["line 2", "class is missing"]),
         ("session,t0,class\nmon,soon,a\n", ["line 2", "t0 is not a time", "seconds"]),
@@ -151,7 +152,9 @@ def test_a_table_that_is_wrong_is_told(
         assert word in str(caught.value), str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["1.3.2024 06:00", "03/04/2024", "12", "9999-01-01"])
+@pytest.mark.parametrize(
+    "text", ["1.3.2024 06:00", "03/04/2024", "12", "2024-03-01", "9999-01-01Z", "9999-01-01T00:00:00Z"]
+)
 def test_a_date_that_can_be_read_two_ways_is_refused(record: Any, heat: Any, table: Any, text: str) -> None:
     recording = record({"temperature": heat(t0=MORNING)}, clock="utc")
     with pytest.raises(ConfigError, match="2024-03-01T06:00:00Z"):
@@ -245,3 +248,55 @@ def test_labels_become_the_numbers_of_their_classes() -> None:
 def test_a_label_that_is_no_class_is_told() -> None:
     with pytest.raises(WindowError, match=r"'rnu'(.|\n)*'idle', 'run'(.|\n)*to mend"):
         encode_labels(["run", "rnu"], ["idle", "run"])
+
+
+EVENTS = EventRule(delay=-2 * SECOND, holds=4 * SECOND)
+
+
+def test_an_event_labels_the_time_around_it(week: Any, table: Any) -> None:
+    text = "session,t,class\nmon,3,jam\nmon,9,jam\ntue,1,leak\n"
+    labelled, unmatched = with_label_table(week, table(text), events=EVENTS)
+    assert held(labelled[0]) == [(1.0, 5.0, "jam"), (7.0, 11.0, "jam")]
+    assert held(labelled[1]) == [(-1.0, 3.0, "leak")]
+    assert unmatched == []
+
+
+def test_a_later_event_ends_what_an_earlier_one_began(week: Any, table: Any) -> None:
+    text = "session,t,class\nmon,5,jam\nmon,3,leak\n"
+    labelled, _ = with_label_table(week, table(text), events=EVENTS)
+    assert held(labelled[0]) == [(1.0, 3.0, "leak"), (3.0, 7.0, "jam")]
+
+
+def test_an_event_without_a_rule_or_beside_an_interval_is_told(week: Any, table: Any) -> None:
+    with pytest.raises(ConfigError, match=r"labels\.events"):
+        with_label_table(week, table("session,t,class\nmon,3,jam\n"))
+    with pytest.raises(ConfigError, match=r"line 2(.|\n)*an instant and an interval"):
+        with_label_table(week, table("session,t,t0,class\nmon,3,1,jam\n"), events=EVENTS)
+
+
+def test_local_times_need_a_time_zone(record: Any, heat: Any, table: Any) -> None:
+    recording = record({"temperature": heat(t0=MORNING)}, clock="utc")
+    path = table("machine,t0,t1,class\npress 4,2024-03-01 07:00:01,2024-03-01 07:00:03,run\n")
+    (labelled,), _ = with_label_table([recording], path, timezone="Europe/Berlin")
+    assert labelled.tracks["label"].t0.tolist() == [MORNING + SECOND]
+    with pytest.raises(ConfigError, match=r"line 2(.|\n)*with its offset from UTC, or `labels.timezone`"):
+        with_label_table([recording], path)
+
+
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_a_table_may_be_parted_by_semicolons_or_tabs(week: Any, table: Any, mark: str) -> None:
+    text = (
+        "session;t0;t1;class\nmon;0,5;2.5;idle\n"
+        if mark == ";"
+        else "session\tt0\tt1\tclass\nmon\t0.5\t2.5\tidle\n"
+    )
+    labelled, _ = with_label_table(week, table(text))
+    assert held(labelled[0]) == [(0.5, 2.5, "idle")]
+
+
+def test_targets_have_intervals_of_their_own(week: Any, table: Any) -> None:
+    text = "session,target,t0,t1,class\nmon,state,0,5,run\nmon,wear,0,,low\nmon,state,5,8,idle\n"
+    labelled, _ = with_label_table(week, table(text))
+    assert held(labelled[0], "state") == [(0.0, 5.0, "run"), (5.0, 8.0, "idle")]
+    assert held(labelled[0], "wear") == [(0.0, 10.0, "low")]
+    assert labelled[1].tracks == {}

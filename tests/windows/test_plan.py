@@ -138,8 +138,8 @@ def test_no_window_at_all_is_an_error_with_the_reasons(encodings: Any) -> None:
 @pytest.mark.parametrize(
     ("steps", "options", "told"),
     [
-        (None, {}, "a hop and a span for every input, or neither"),
-        (16, {"hop": SECOND}, "a hop and a span for every input, or neither"),
+        (None, {}, "a span for every input; or none of these"),
+        (16, {"hop": SECOND}, "a span for every input; or none of these"),
         (None, {"hop": 0}, "must be positive"),
         (None, {"hop": -5}, "-5 ns"),
         (None, {"hop": SECOND, "required": ["temprature"]}, "did you mean 'temperature'?"),
@@ -156,7 +156,7 @@ def test_a_request_that_makes_no_sense_is_told(
 
 def test_spans_and_wholes_do_not_mix(encodings: Any) -> None:
     mixed = {**encodings(), "acceleration": encodings(steps=16)["acceleration"]}
-    with pytest.raises(WindowError, match="either whole recordings or"):
+    with pytest.raises(WindowError, match="windows are whole recordings, or"):
         plan_windows([planned({"acceleration": runs((0.0, 100.0, 1000))})], mixed, hop=SECOND)
 
 

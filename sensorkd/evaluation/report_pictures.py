@@ -1,0 +1,112 @@
+"""Pictures of a report: learning curves of every term, calibration, the course and the curve of alarms."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from sensorkd.evaluation.alarm_curve import AlarmCurve
+from sensorkd.evaluation.pictures import COLOURS, INK, MUTED, new_figure, plain_axes
+from sensorkd.timeline import SECOND
+from sensorkd.training.metrics import ECE_BINS
+
+__all__ = ["alarm_courses", "budget_curve", "reliability", "term_curves"]
+
+NOT_TERMS = {"epoch", "step", "alpha", "learning_rate", "seconds", "dev", "loss"}
+COURSES = 6
+
+
+def term_curves(log: Path) -> Figure:
+    """Every loss term over steps, and macro-F1 of the dev groups where there are any."""
+    records = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    records = [record for record in records if "step" in record]
+    judged = [record for record in records if "dev" in record]
+    figure = new_figure(8.4 if judged else 6.4, 3.2)
+    grid = figure.subplots(1, 2 if judged else 1, squeeze=False)
+    axes, steps = grid[0][0], [record["step"] for record in records]
+    terms = [name for name in records[0] if name not in NOT_TERMS] if records else []
+    for name, colour in zip(terms, COLOURS, strict=False):
+        axes.plot(steps, [record[name] for record in records], color=colour, label=name, linewidth=1.6)
+    axes.set(yscale="log", xlabel="optimiser step", ylabel="term of the loss")
+    axes.legend(frameon=False, fontsize=8)
+    plain_axes(axes)
+    if judged:
+        axes = grid[0][1]
+        scores = [record["dev"]["macro_f1"] for record in judged]
+        axes.plot([record["step"] for record in judged], scores, color=INK, linewidth=1.6)
+        axes.set(ylim=(0, 1), xlabel="optimiser step", ylabel="macro-F1, dev groups")
+        plain_axes(axes)
+    return figure
+
+
+def reliability(confidence: NDArray[np.floating[Any]], correct: NDArray[np.bool_]) -> Figure:
+    """Share that was right against the confidence it was said with, and how many windows said so."""
+    figure = new_figure(3.6, 3.8)
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    index = np.clip(np.ceil(confidence * ECE_BINS).astype(int) - 1, 0, ECE_BINS - 1)
+    count = np.bincount(index, minlength=ECE_BINS)
+    filled = count > 0
+    right = np.bincount(index, correct.astype(float), ECE_BINS)[filled] / count[filled]
+    middles = (np.arange(ECE_BINS) + 0.5) / ECE_BINS
+    upper.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle="--")
+    upper.bar(middles[filled], right, width=0.9 / ECE_BINS, color=COLOURS[0], alpha=0.8)
+    upper.set(ylim=(0, 1), ylabel="share right")
+    lower.bar(middles, count, width=0.9 / ECE_BINS, color=MUTED)
+    lower.set(xlim=(0, 1), xlabel="confidence", ylabel="windows")
+    for axes in (upper, lower):
+        plain_axes(axes)
+    return figure
+
+
+def budget_curve(curve: AlarmCurve, budget: float | None) -> Figure:
+    """Recall and precision of faults against false alarms a day, a point a threshold."""
+    figure = new_figure(6.4, 3.0)
+    axes = figure.subplots()
+    table = np.array(
+        [[point.false_per_day, point.recall, point.precision] for point in curve.points], dtype=np.float64
+    )
+    for column, name, colour in ((1, "recall", COLOURS[0]), (2, "precision", COLOURS[1])):
+        axes.plot(table[:, 0], table[:, column], ".", color=colour, label=name, markersize=4)
+    if budget is not None:
+        axes.axvline(budget, color=INK, linewidth=1, linestyle="--", label=f"budget {budget:g}")
+    axes.set_xscale("symlog", linthresh=1.0)
+    axes.set(xlim=(0, None), ylim=(-0.03, 1.03), xlabel="false alarms a day of normal time", ylabel="share")
+    axes.legend(frameon=False, fontsize=8)
+    plain_axes(axes)
+    return figure
+
+
+def alarm_courses(
+    recordings: NDArray[np.str_],
+    t_ref: NDArray[np.int64],
+    scores: NDArray[np.float64],
+    fault: NDArray[np.bool_],
+    active: NDArray[np.bool_],
+    threshold: float,
+) -> Figure:
+    """Scores over time, a row a recording: faults shaded, alarms underlined; those with faults first.
+
+    All (W,), each recording in order of time; fault: the truth needs an alarm; active: there is one.
+    """
+    names: Sequence[str] = sorted(set(recordings.tolist()), key=lambda name: -fault[recordings == name].sum())
+    names = names[:COURSES]
+    figure = new_figure(8.4, 1.1 * len(names) + 0.5)
+    for axes, name in zip(figure.subplots(len(names), 1, squeeze=False)[:, 0], names, strict=True):
+        here = recordings == name
+        hours = (t_ref[here] - t_ref[here].min()) / SECOND / 3600
+        shade: dict[str, Any] = {"color": COLOURS[3], "step": "mid", "linewidth": 0}
+        axes.fill_between(hours, 0, 1, where=fault[here], alpha=0.15, **shade)
+        axes.plot(hours, scores[here], color=INK, linewidth=0.8)
+        axes.fill_between(hours, -0.06, -0.01, where=active[here], **shade)
+        axes.axhline(threshold, color=MUTED, linewidth=0.8, linestyle="--")
+        axes.set(ylim=(-0.07, 1.02))
+        axes.set_title(name, fontsize=8, color=INK, loc="left")
+        plain_axes(axes)
+    figure.supxlabel("hours", fontsize=9, color=INK)
+    return figure

@@ -1,0 +1,135 @@
+"""Reads the configuration of a run from YAML, with dotted overrides; tells every mistake at once."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from sensorkd.errors import ConfigError, nearest
+from sensorkd.runs.alarm_config import AlarmConfig
+from sensorkd.runs.config import (
+    InputConfig,
+    MethodConfig,
+    ModelConfig,
+    RunConfig,
+    SplitConfig,
+    WindowsConfig,
+)
+from sensorkd.runs.label_config import EventConfig, LabelConfig, LifeFraction
+from sensorkd.training.config import TrainingConfig
+
+__all__ = ["load_config", "parse_config"]
+
+
+def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
+    """Read a YAML configuration and apply `key.sub=value` overrides.
+
+    Raises:
+        ConfigError: with every mistake at once, and the nearest name for an unknown key.
+    """
+    path = Path(path)
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise ConfigError("no such configuration", file=path, mend="name an existing YAML file") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError("not a YAML file", file=path, found=error) from error
+    if not isinstance(tree, dict):
+        raise ConfigError(
+            "not a configuration", file=path, found=type(tree).__name__, expected="keys and values"
+        )
+    tree = _with_paths(tree, path.parent)
+    for override in overrides:
+        _override(tree, override)
+    return parse_config(tree, source=path)
+
+
+def parse_config(tree: Mapping[str, Any], *, source: object = "configuration") -> RunConfig:
+    """Check a parsed tree against the configuration model; see `load_config`."""
+    try:
+        return RunConfig.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigError(
+            "the configuration is not valid",
+            file=source,
+            found="".join(f"\n    {_told(item)}" for item in error.errors()),
+            mend="correct these keys; `sensorkd train CONFIG --print-config` shows what is understood",
+        ) from error
+
+
+def _told(item: Any) -> str:
+    """One mistake in a line."""
+    place = [str(part) for part in item["loc"]]
+    if item["type"] != "extra_forbidden":
+        return f"{'.'.join(place)}: {item['msg']}"
+    known = _fields_at(place[:-1])
+    return f"{'.'.join(place)}: unknown key; {nearest(place[-1], known)}known here: {sorted(known)}"
+
+
+def _fields_at(place: Sequence[str]) -> set[str]:
+    models: dict[str, type[BaseModel]] = {
+        "windows": WindowsConfig,
+        "split": SplitConfig,
+        "model": ModelConfig,
+        "method": MethodConfig,
+        "training": TrainingConfig,
+        "inputs": InputConfig,
+        "alarm": AlarmConfig,
+        "labels": LabelConfig,
+        "labels.derive": LifeFraction,
+        "labels.events": EventConfig,
+    }
+    below = models.get(place[0], RunConfig) if place else RunConfig
+    model = models.get(".".join(place[:2]), below)
+    return set(model.model_fields)
+
+
+def _with_paths(tree: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Paths of a file, made absolute from where the file lies. `out` stays relative to the working folder."""
+
+    def absolute(text: str) -> str:
+        text = _expanded(text)
+        return text if Path(text).is_absolute() else str((folder / text).resolve())
+
+    changed = dict(tree)
+    for key in ("layout", "labels"):
+        if isinstance(changed.get(key), str):
+            changed[key] = absolute(changed[key])
+    labels = changed.get("labels")
+    if isinstance(labels, dict) and isinstance(labels.get("table"), str):
+        changed["labels"] = {**labels, "table": absolute(labels["table"])}
+    data = changed.get("data")
+    if isinstance(data, str):
+        changed["data"] = [absolute(data)]
+    elif isinstance(data, list):
+        changed["data"] = [absolute(item) if isinstance(item, str) else item for item in data]
+    return changed
+
+
+def _expanded(text: str) -> str:
+    """`~` and `$NAME` put in; a name that is not set stays, and the missing file's error shows it."""
+    return os.path.expandvars(Path(text).expanduser())
+
+
+def _override(tree: dict[str, Any], text: str) -> None:
+    key, sign, value = text.partition("=")
+    parts = key.strip().split(".")
+    if not sign or not all(re.fullmatch(r"[\w-]+", part) for part in parts):
+        raise ConfigError("not an override", found=text, expected="key.sub=value, e.g. training.steps=200")
+    node = tree
+    for part in parts[:-1]:
+        below = node.get(part)
+        node[part] = dict(below) if isinstance(below, dict) else {}
+        node = node[part]
+    try:
+        node[parts[-1]] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ConfigError("the value of an override is not YAML", found=text) from error
+    if parts == ["data"] and isinstance(node["data"], str):
+        node["data"] = [node["data"]]

@@ -1,0 +1,109 @@
+"""Where a run's labels come from, beside those in the archives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from sensorkd import timeline
+from sensorkd.recordings import Recording
+from sensorkd.windows.derived_labels import with_life_stages, with_otherwise
+from sensorkd.windows.table_labels import EventRule, with_label_table
+
+__all__ = ["EventConfig", "LabelConfig", "LifeFraction"]
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class EventConfig(_Strict):
+    """What a table's row with an instant `t` says: its class holds from `delay` seconds after it, for
+    `holds` seconds. A fault code that comes late has a negative delay."""
+
+    delay: Finite = 0.0
+    holds: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class LifeFraction(_Strict):
+    """Classes by the share of a life that is over. bounds: rising, one fewer than classes.
+
+    of: the stream that lasts from new to failure; default: whatever was logged. per: the identity whose
+    recordings together are one life; default: each recording is one. where: identity that a recording must
+    have to be such a life, e.g. {run_to_failure: "True"}.
+    """
+
+    rule: Literal["life_fraction"]
+    bounds: Annotated[tuple[Share, ...], Field(min_length=1)]
+    classes: tuple[str, ...]
+    of: str | None = None
+    per: str | None = None
+    where: Mapping[str, str] = {}
+
+    @model_validator(mode="after")
+    def _bounds_part_classes(self) -> LifeFraction:
+        if list(self.bounds) != sorted(set(self.bounds)):
+            raise ValueError(f"bounds {list(self.bounds)} must rise")
+        if len(self.classes) != len(self.bounds) + 1:
+            raise ValueError(f"{len(self.bounds)} bounds part {len(self.bounds) + 1} classes")
+        return self
+
+
+class LabelConfig(_Strict):
+    """table: CSV or Parquet; `labels: FILE` says the same in short. timezone: IANA name, for its times
+    without an offset from UTC. events: for its rows with an instant. otherwise: target -> the class that
+    holds wherever nothing else is known. derive: target -> rule."""
+
+    table: str | None = None
+    timezone: str | None = None
+    events: EventConfig | None = None
+    derive: Mapping[str, LifeFraction] = {}
+    otherwise: Mapping[str, str] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_file_alone_is_the_table(cls, value: Any) -> Any:
+        return {"table": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _timezone_exists(self) -> LabelConfig:
+        if self.timezone is not None:
+            try:
+                ZoneInfo(self.timezone)
+            except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+                raise ValueError(
+                    f"timezone: {self.timezone!r} is unknown; a name like Europe/Berlin"
+                ) from error
+        return self
+
+    def apply(self, recordings: Sequence[Recording]) -> tuple[list[Recording], list[str]]:
+        """Recordings with all these labels, and notes on rows of the table that fit none of them.
+
+        Raises:
+            ConfigError, WindowError: the table or a rule does not fit the recordings.
+        """
+        labelled, notes = list(recordings), list[str]()
+        if self.table is not None:
+            labelled, unmatched = with_label_table(
+                labelled, Path(self.table), timezone=self.timezone, events=self._event_rule()
+            )
+            notes += [f"label row fits no recording: {row}" for row in unmatched]
+        for target, rule in self.derive.items():
+            told = rule.model_dump(exclude={"rule"})
+            labelled = with_life_stages(labelled, target, **told)
+        for target, label in self.otherwise.items():
+            labelled = with_otherwise(labelled, target, label)
+        return labelled, notes
+
+    def _event_rule(self) -> EventRule | None:
+        if self.events is None:
+            return None
+        second = timeline.SECOND
+        return EventRule(round(self.events.delay * second), round(self.events.holds * second))
