@@ -18,7 +18,7 @@ from sensorkd.evaluation.prior_shift import PriorReport, report_prior
 from sensorkd.runs.data import Planned, as_dataset, open_data, plan_run
 from sensorkd.runs.run import Run
 from sensorkd.training.batches import ArrayDataset
-from sensorkd.training.inference import predict_logits
+from sensorkd.training.inference import predict_logits, predict_subsets
 from sensorkd.training.metrics import Metrics, classification_metrics
 from sensorkd.windows.health import SensorHealth, sensor_health
 from sensorkd.windows.labels import encode_labels, label_windows
@@ -120,12 +120,12 @@ def evaluate_windows(run: Run, windows: RunWindows) -> Evaluation:
     student, arrays, truth = run.student(), windows.arrays, windows.labels[known]
     every_logit = predict_logits(student, windows.dataset)
     dataset, logits = windows.dataset.select(known), every_logit[known]
-    subset_logits, reached = {}, {}
-    for names in sensor_subsets(student.modalities):
-        key = "+".join(names)
+    subsets = sensor_subsets(student.modalities)
+    subset_logits = predict_subsets(student, dataset, subsets)
+    reached = {}
+    for names in subsets:
         columns = [student.modalities.index(name) for name in names]
-        reached[key] = float(arrays.presence[known][:, columns].any(axis=1).mean())
-        subset_logits[key] = predict_logits(student, dataset, only=names)
+        reached["+".join(names)] = float(arrays.presence[known][:, columns].any(axis=1).mean())
     groups = [windows.groups[row] for row in known]
     return Evaluation(
         overall=classification_metrics(logits, truth),
@@ -177,13 +177,13 @@ def _scored(run: Run, windows: RunWindows, logits: NDArray[np.float32], rule: Al
 
 
 def sensor_subsets(names: Sequence[str]) -> list[tuple[str, ...]]:
-    """All non-empty subsets of up to four sensors; of more, singles, all but one, and all.
+    """All non-empty subsets of up to six sensors; of more, singles, pairs, all but one, and all.
 
     >>> sensor_subsets(["a", "b"])
     [('a',), ('b',), ('a', 'b')]
     """
     count = len(names)
-    sizes = range(1, count + 1) if count <= 4 else (1, count - 1, count)
+    sizes = range(1, count + 1) if count <= 6 else (1, 2, count - 1, count)
     return [subset for size in sizes for subset in itertools.combinations(names, size)]
 
 

@@ -5,7 +5,7 @@ It knows nothing of auxiliary classifiers. Axes: B batch, E embedding, K modalit
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -140,14 +140,18 @@ class Student(nn.Module):
                 continue
             maps[name] = self.encode(name, x)
             pooled[name] = [_scatter(self.pool(value), rows[name], presence.shape[0]) for value in maps[name]]
-        seen = presence if fusion_presence is None else fusion_presence
-        fused: list[Tensor] = []
-        previous: Tensor | None = None
-        for stage, fuse in enumerate(self.fusion.values()):
-            previous = fuse(previous, [pooled[name][stage] for name in self.modalities], seen)
-            fused.append(previous)
+        fused = self.fuse(pooled, presence if fusion_presence is None else fusion_presence)
         embedding = fused[-1]
         return TrunkOutput(maps, rows, fused, embedding, self.classifier(self.dropout(embedding)))
+
+    def fuse(self, pooled: Mapping[str, Sequence[Tensor]], presence: Tensor) -> list[Tensor]:
+        """z[s] (B, E) of every stage, from each modality's pooled maps and presence (B, K)."""
+        fused: list[Tensor] = []
+        previous: Tensor | None = None
+        for stage, join in enumerate(self.fusion.values()):
+            previous = join(previous, [pooled[name][stage] for name in self.modalities], presence)
+            fused.append(previous)
+        return fused
 
     def observe(self, prepared: Mapping[str, Tensor], presence: Tensor) -> None:
         """Run the encoders on the windows where each modality is present, for their statistics only."""

@@ -8,13 +8,13 @@ from sensorkd.evaluation.evaluate import sensor_subsets
 from sensorkd.evaluation.tables import confusion_text
 
 
-def test_up_to_four_sensors_have_every_subset_judged() -> None:
-    assert [len(sensor_subsets(list("abcd")[:count])) for count in (1, 2, 3, 4)] == [1, 3, 7, 15]
+def test_up_to_six_sensors_have_every_subset_judged() -> None:
+    assert [len(sensor_subsets(list("abcdef")[:count])) for count in range(1, 7)] == [1, 3, 7, 15, 31, 63]
 
 
-def test_more_sensors_are_judged_alone_all_but_one_and_together() -> None:
-    sizes = [len(subset) for subset in sensor_subsets(list("abcdef"))]
-    assert sizes == [1] * 6 + [5] * 6 + [6]
+def test_more_sensors_are_judged_alone_in_pairs_all_but_one_and_together() -> None:
+    sizes = [len(subset) for subset in sensor_subsets(list("abcdefg"))]
+    assert sizes == [1] * 7 + [2] * 21 + [6] * 7 + [7]
 
 
 def test_few_classes_are_shown_as_a_matrix() -> None:

@@ -8,7 +8,12 @@ import pytest
 import torch
 
 from sensorkd.training.batches import ArrayDataset, collate
-from sensorkd.training.inference import predict_labelled, predict_logits, recompute_norms
+from sensorkd.training.inference import (
+    predict_labelled,
+    predict_logits,
+    predict_subsets,
+    recompute_norms,
+)
 
 
 def statistics(module):
@@ -137,3 +142,13 @@ def test_datasets_can_be_pickled(make_windows):
     windows = make_windows(5)
     again = pickle.loads(pickle.dumps(windows))
     assert torch.equal(again[3]["shake"], windows[3]["shake"])
+
+
+def test_all_subsets_at_once_are_those_one_by_one(layered, make_windows):
+    student, windows = layered.student, make_windows(22)
+    subsets = [("shake",), ("heat",), ("shake", "heat")]
+    together = predict_subsets(student, windows, subsets, batch_size=5)
+    assert list(together) == ["shake", "heat", "shake+heat"]
+    for names in subsets:
+        alone = predict_logits(student, windows, only=names)
+        np.testing.assert_allclose(together["+".join(names)], alone, atol=1e-5)
