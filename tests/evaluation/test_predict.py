@@ -13,9 +13,11 @@ from sensorkd.evaluation.predict import write_table
 TABLE = pd.DataFrame({"recording": ["a", "b"], "time": [1.0, 2.5], "verdict": ["hot", "cold"]})
 
 
-def test_csv_and_json_lines_hold_the_table(tmp_path: Path) -> None:
+def test_csv_json_lines_and_parquet_hold_the_table(tmp_path: Path) -> None:
     write_table(TABLE, tmp_path / "t.csv")
     write_table(TABLE, tmp_path / "t.jsonl")
+    write_table(TABLE, tmp_path / "t.parquet")
+    assert pd.read_parquet(tmp_path / "t.parquet").equals(TABLE)
     assert pd.read_csv(tmp_path / "t.csv").equals(TABLE)
     assert pd.read_json(tmp_path / "t.jsonl", lines=True).equals(TABLE)
 

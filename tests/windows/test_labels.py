@@ -172,14 +172,22 @@ def test_a_table_that_cannot_be_read_is_told(week: list[Recording], tmp_path: Pa
         with_label_table(week, tmp_path / "broken.parquet")
 
 
-def test_a_parquet_table_is_read_with_its_types(
-    week: list[Recording], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_parquet_table_is_read_with_its_types(week: list[Recording], tmp_path: Path) -> None:
     frame = pd.DataFrame({"session": ["mon", "tue"], "t0": [1.5, np.nan], "class": ["a", "b"]})
-    monkeypatch.setattr(pd, "read_parquet", lambda path: frame)
+    frame.to_parquet(tmp_path / "labels.parquet", index=False)
     labelled, _ = with_label_table(week, tmp_path / "labels.parquet")
     assert held(labelled[0]) == [(1.5, 10.0, "a")]
     assert held(labelled[1]) == [(0.0, 10.0, "b")]
+
+
+def test_times_of_a_parquet_table_keep_their_zone(record: Any, heat: Any, tmp_path: Path) -> None:
+    recording = record({"temperature": heat(t0=MORNING)}, clock="utc")
+    begin = pd.Timestamp("2024-03-01T07:00:01.25", tz="Europe/Berlin")
+    frame = pd.DataFrame({"machine": ["press 4"], "t0": [begin], "class": ["run"]})
+    frame.to_parquet(tmp_path / "labels.parquet", index=False)
+    (labelled,), unmatched = with_label_table([recording], tmp_path / "labels.parquet")
+    assert labelled.tracks["label"].t0.tolist() == [MORNING + 1_250_000_000]
+    assert unmatched == []
 
 
 def test_a_recording_without_streams_takes_no_label(week: list[Recording], table: Any) -> None:

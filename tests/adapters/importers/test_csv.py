@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -176,22 +177,24 @@ def test_a_table_longer_than_a_block_is_read_whole(
     assert seconds(recording.tracks["state"]) == [(t, t + 10, str(t // 10)) for t in range(0, 40, 10)]
 
 
-def test_a_parquet_table_keeps_its_times_and_numbers(
-    imported: Imported, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def parquet(frame: pd.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    frame.to_parquet(buffer)
+    return buffer.getvalue()
+
+
+def test_a_parquet_table_keeps_its_times_and_numbers(imported: Imported) -> None:
     times = pd.date_range("2024-03-01 07:00", periods=3, freq="500ms", tz="Europe/Berlin")
     frame = pd.DataFrame({"t": times, "flow": [0.1, np.nan, 7], "heat": [1, 2, 3], "s": ["a", None, "b"]})
-    monkeypatch.setattr(pd, "read_parquet", lambda path: frame)
     recording = imported(
-        b"PAR1", name="press.parquet", clock="utc", time={"column": "t"}, decimal=",", labels=STATE,
+        parquet(frame), name="press.parquet", clock="utc", time={"column": "t"}, decimal=",", labels=STATE,
         streams={"flow": {**FLOW, "columns": ["flow", "heat"], "dtype": "float64"}},
     )  # fmt: skip
     stream = recording.streams["flow"]
     np.testing.assert_array_equal(stream.read(0, 3), [[0.1, 1], [np.nan, 2], [7, 3]])
     assert (stream.start, stream.rate) == (1_709_272_800 * SECOND, 2.0)
     assert recording.tracks["state"].label == ("a", "b")
-    monkeypatch.setattr(pd, "read_parquet", lambda path: frame.set_index("t"))
-    again = imported(b"PAR1", name="press.parquet", clock="utc", time={"column": "t"})
+    again = imported(parquet(frame.set_index("t")), name="again.parquet", clock="utc", time={"column": "t"})
     assert again.streams["flow"].start == stream.start
 
 
