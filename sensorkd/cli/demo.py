@@ -47,7 +47,7 @@ def run(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Simulate a plant, train, compare, export, verify and predict.
+    """Simulate a plant, train, compare, export, verify, predict and report.
 
     Example: sensorkd demo --quick
     """
@@ -68,7 +68,7 @@ def run(
 
         table, _ = predict_archives(EdgeBundle.open(out / "bundle"), [archives[-1]])
         write_table(table, out / "predictions.csv")
-    with _stage("drawing"):
+    with _stage("drawing, and writing the report"):
         _draw(out, runs, evaluations)
     result = {
         "simulated": True,
@@ -97,6 +97,7 @@ def demo_config(out: Path, scale: Scale = FULL) -> RunConfig:
         "windows": {"reference": "hop", "hop": 2.0},
         "split": {"by": "machine", "test": names[-scale.unseen :]},
         "training": {"steps": scale.steps, "batch_size": 16},
+        "alarm": {"normal": ["healthy"], "raise_count": 2, "raise_within": 3, "clear_count": 3},
         "out": str(out / "runs" / "plant"),
     }
     return parse_config(tree)
@@ -175,6 +176,7 @@ def _draw(
 
     from sensorkd.evaluation.evaluate import windows_for
     from sensorkd.evaluation.pictures import confusion_picture, learning_curves, window_pictures
+    from sensorkd.evaluation.report import report_html
 
     logs = {
         f"{method}, {labels} labels": run.folder / "metrics.jsonl" for (method, labels), run in runs.items()
@@ -190,6 +192,7 @@ def _draw(
     inputs = {name: values[rows] for name, values in windows.arrays.inputs.items()}
     title = "Simulated plant: one window of each condition"
     window_pictures(inputs, run.encodings, run.classes, title=title).savefig(out / "windows.png")
+    (out / "report.html").write_text(report_html(run, windows, best), encoding="utf-8")
 
 
 def _told(
@@ -226,5 +229,5 @@ def _told(
         f"torch {figures['torch_p50_ms']:.1f} ms, "
         f"ONNX {figures['onnx_p50_ms']:.1f} ms (p99 {figures['onnx_p99_ms']:.1f}).\n"
         f"{result['seconds']:.0f} s in all. In {out}/: bundle/ (verified), predictions.csv, results.json, "
-        "learning_curves.png, confusion.png, windows.png"
+        "report.html, learning_curves.png, confusion.png, windows.png"
     )

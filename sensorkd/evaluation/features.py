@@ -17,6 +17,7 @@ from sensorkd.encoding import InputEncoding
 __all__ = ["window_features"]
 
 BANDS = 16
+PARTS = 8
 TINY = 1e-12
 Floats = NDArray[np.floating[Any]]
 
@@ -28,23 +29,24 @@ def window_features(
 ) -> NDArray[np.float32]:
     """(W, D) features of all inputs side by side; NaN where an input is absent.
 
-    Signals: mean, deviation, extremes, last value, slope, skewness, kurtosis, crest factor and the log power
-    in 16 bands of frequency, evenly spaced in the logarithm, of each channel. Video: mean and deviation of
-    the light and of its change from frame to frame, in 4 x 4 fields, of each channel.
+    Signals: mean, deviation, extremes, last value, slope, skewness, kurtosis, crest factor, the mean and
+    deviation in eight equal parts of the window, and the log power in 16 bands of frequency, evenly spaced
+    in the logarithm, of each channel. Video: mean and deviation of the light and of its change from frame
+    to frame, in 4 x 4 fields, of each channel.
     """
     parts = []
     for column, (name, encoding) in enumerate(encodings.items()):
         values = inputs[name].astype(np.float32) * encoding.scale + encoding.offset
         low, high = encoding.valid_range
         values[~((values >= low) & (values <= high))] = np.nan
-        features = _of_frames(values) if values.ndim == 5 else _of_signals(values, encoding.rate)
+        features = _of_frames(values) if values.ndim == 5 else _of_signals(values)
         features = np.nan_to_num(features, nan=0.0, posinf=0.0, neginf=0.0)
         features[presence[:, column] == 0] = np.nan
         parts.append(features)
     return np.concatenate(parts, axis=1).astype(np.float32)
 
 
-def _of_signals(values: Floats, rate: float) -> Floats:
+def _of_signals(values: Floats) -> Floats:
     """(W, T, C) -> (W, D)."""
     mean = np.nanmean(values, axis=1, keepdims=True)
     filled = np.where(np.isnan(values), mean, values)
@@ -55,10 +57,16 @@ def _of_signals(values: Floats, rate: float) -> Floats:
     shape = [skew(centred, axis=1), kurtosis(centred, axis=1)]
     crest = np.abs(centred).max(axis=1) / (deviation + TINY)
     columns = [mean[:, 0], np.log(deviation + TINY), filled.min(axis=1), filled.max(axis=1), filled[:, -1]]
-    return np.concatenate([*columns, slope, *shape, crest, _bands(centred, rate)], axis=1)
+    parts = [part for block in np.array_split(filled, PARTS, axis=1) for part in _level(block)]
+    return np.concatenate([*columns, slope, *shape, crest, *parts, _bands(centred)], axis=1)
 
 
-def _bands(centred: Floats, rate: float) -> Floats:
+def _level(block: Floats) -> list[Floats]:
+    """Mean and deviation over time, (W, C) each."""
+    return [block.mean(axis=1), block.std(axis=1)] if block.shape[1] else []
+
+
+def _bands(centred: Floats) -> Floats:
     """(W, C * bands) log power between edges that are evenly spaced in the logarithm of frequency."""
     power = np.abs(np.fft.rfft(centred, axis=1)[:, 1:]) ** 2 / centred.shape[1]
     if power.shape[1] < 2:
