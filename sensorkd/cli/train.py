@@ -45,6 +45,9 @@ def run(
     with reading_bar() as on_read, training_bar(resolved.method.name) as on_step:
         trained = train_run(resolved, resume=resume, on_note=note, on_read=on_read, on_step=on_step)
     cost = cost_of(trained.student(), example_inputs(trained.encodings))
+    for name, item in trained.health.items():
+        if item.present < item.windows or any(item.faults.values()):
+            note(f"{name}: {item.told()}")
     result = {
         "run": str(trained.folder),
         "classes": list(trained.classes),
@@ -52,6 +55,7 @@ def run(
         "parameters": cost.parameters,
         "macs": cost.macs,
         "weight_bytes": cost.weight_bytes,
+        "sensors": {name: item.to_json() for name, item in trained.health.items()},
     }
     text = (
         f"trained {trained.folder} ({resolved.method.name}, {resolved.model.size}): {cost.parameters:,} "

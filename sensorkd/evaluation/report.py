@@ -72,6 +72,12 @@ def report_html(run: Run, windows: RunWindows, judged: Evaluation) -> str:
         judged=judged,
         config=yaml.safe_dump(run.config.model_dump(mode="json"), sort_keys=False),
         inputs=[_input_row(name, encoding) for name, encoding in run.encodings.items()],
+        health=[
+            (name, where, health[name])
+            for name in run.encodings
+            for where, health in (("trained on", run.health), ("judged", judged.health))
+            if name in health
+        ],
         sides=_sides(planned),
         data=_data(planned),
         footprint=footprint_of(run),

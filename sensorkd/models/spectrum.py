@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from sensorkd.errors import ConfigError
 from sensorkd.models.encoders import Encoder, SignalEncoder
 
 __all__ = ["LogSpectrum", "SpectrumEncoder", "frame_length"]
@@ -61,14 +62,23 @@ class LogSpectrum(nn.Module):
 
 
 class SpectrumEncoder(Encoder):
-    """(B, C, T) -> S maps over frames: a signal encoder on the log spectrum."""
+    """(B, C, T) -> S maps over frames: a signal encoder on the log spectrum.
+
+    Raises:
+        ConfigError: the window is shorter than a frame.
+    """
 
     def __init__(self, channels: int, widths: Sequence[int], *, steps: int, bands: int = 32) -> None:
         super().__init__()
         self.spectrum = LogSpectrum(frame=frame_length(steps), bands=bands)
         frames = (steps - self.spectrum.frame) // self.spectrum.hop + 1
         if frames < 1:
-            raise ValueError(f"a window of {steps} samples is shorter than a frame of {self.spectrum.frame}")
+            raise ConfigError(
+                "a window is too short for a spectrum",
+                found=f"{steps} samples",
+                expected=f"at least a frame of {self.spectrum.frame}",
+                mend="lengthen the input's span, or take `features: waveform`",
+            )
         inner = SignalEncoder(channels * self.spectrum.count, widths, steps=frames)
         self.rank, self.widths, self.stages = inner.rank, inner.widths, inner.stages
 

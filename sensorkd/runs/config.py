@@ -171,9 +171,9 @@ class RunConfig(_Strict):
 
     data: files and folders; `~` and `$VARIABLES` are expanded. layout: for foreign trees. target: which
     label is learned. labels: a CSV or Parquet table, or a rule; see LabelConfig. labels_per_class: learn
-    from so few. alarm: when verdicts raise one, for alarm metrics. deployment_prior: how often classes occur in
-    the plant, where that is not how often they were labelled; what ships answers for it. Paths in a file are relative to that
-    file, on the command line to the working folder.
+    from so few. alarm: when verdicts raise one, for alarm metrics. deployment_prior: how often classes occur
+    in the plant, where that is not how often they were labelled; what ships answers for it. Paths in a file
+    are relative to that file, on the command line to the working folder.
     """
 
     data: Annotated[tuple[str, ...], Field(min_length=1)]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorkd.encoding import InputEncoding
-from sensorkd.errors import ArchiveError, SplitError
+from sensorkd.errors import ArchiveError, SplitError, WindowError
 from sensorkd.models.frontend import ChannelStats
 from sensorkd.recordings import Recording, open_recordings
 from sensorkd.runs.config import RunConfig
@@ -89,6 +89,12 @@ def plan_run(config: RunConfig) -> Planned:
         required=[name for name, request in config.requests.items() if request.required],
     )
     notes += [f"no window from {name}: {why}" for name, why in plan.skipped]
+    if notes and not any(config.target in recording.tracks for recording in recordings):
+        raise WindowError(
+            f"nothing labels target {config.target!r}",
+            found="; ".join(notes[:3]) + (f"; and {len(notes) - 3} more" if len(notes) > 3 else ""),
+            mend="correct `labels` or `target` in the configuration",
+        )
     names = label_windows(recordings, plan, config.target, encodings=encodings, rule=config.label_rule)
     groups = groups_of(recordings, plan, by)
     train_rows = split.rows(groups, "train")

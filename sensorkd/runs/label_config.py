@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sensorkd import timeline
+from sensorkd.errors import nearest
 from sensorkd.recordings import Recording
 from sensorkd.windows.derived_labels import with_life_stages, with_otherwise
 from sensorkd.windows.table_labels import EventRule, with_label_table
@@ -96,8 +97,9 @@ class LabelConfig(_Strict):
             )
             notes += [f"label row fits no recording: {row}" for row in unmatched]
         for target, rule in self.derive.items():
-            told = rule.model_dump(exclude={"rule"})
-            labelled = with_life_stages(labelled, target, **told)
+            labelled = with_life_stages(labelled, target, **rule.model_dump(exclude={"rule"}))
+            if not any(target in recording.tracks for recording in labelled):
+                notes.append(_no_life(target, rule, labelled))
         for target, label in self.otherwise.items():
             labelled = with_otherwise(labelled, target, label)
         return labelled, notes
@@ -107,3 +109,13 @@ class LabelConfig(_Strict):
             return None
         second = timeline.SECOND
         return EventRule(round(self.events.delay * second), round(self.events.holds * second))
+
+
+def _no_life(target: str, rule: LifeFraction, recordings: Sequence[Recording]) -> str:
+    known = sorted({name for recording in recordings for name in recording.streams})
+    wanted = [f"a stream {rule.of!r}"] if rule.of else []
+    wanted += [f"identity {dict(rule.where)}"] if rule.where else []
+    told = " and ".join(wanted) or "any stream"
+    return (
+        f"labels.derive.{target}: no recording has {told}; {nearest(rule.of or '', known)}streams are {known}"
+    )

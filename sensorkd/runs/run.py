@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from sensorkd.runs.config import RunConfig
 from sensorkd.runs.config_file import parse_config
 from sensorkd.training.checkpoint import load_tensors
 from sensorkd.training.priors import class_shares, shift_classifier
+from sensorkd.windows.health import SensorHealth
 
 __all__ = ["Run"]
 
@@ -35,7 +36,8 @@ class Run:
     """folder: holds `config.yaml`, `run.json`, `metrics.jsonl` and weights.
 
     groups: the groups that were trained on, chosen by (`dev`) and held out (`test`). trained_prior: the class
-    shares that the weights answer for; training's, unless it evened them out.
+    shares that the weights answer for; training's, unless it evened them out. health: of each sensor in the
+    labelled training windows.
     """
 
     folder: Path
@@ -45,6 +47,7 @@ class Run:
     classes: tuple[str, ...]
     groups: Mapping[str, tuple[str, ...]]
     trained_prior: tuple[float, ...]
+    health: Mapping[str, SensorHealth] = field(default_factory=dict)
 
     def save(self) -> None:
         """Write configuration and description; weights are written by training."""
@@ -56,6 +59,7 @@ class Run:
             "classes": list(self.classes),
             "groups": {side: list(names) for side, names in self.groups.items()},
             "trained_prior": list(self.trained_prior),
+            "health": {name: item.to_json() for name, item in self.health.items()},
             "inputs": {name: encoding.to_json() for name, encoding in self.encodings.items()},
             "stats": {name: dataclasses.asdict(stats) for name, stats in self.stats.items()},
         }
@@ -99,6 +103,7 @@ class Run:
             classes=tuple(about["classes"]),
             groups={side: tuple(names) for side, names in about["groups"].items()},
             trained_prior=tuple(about["trained_prior"]),
+            health={name: SensorHealth(**item) for name, item in about["health"].items()},
         )
 
     @property

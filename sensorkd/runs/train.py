@@ -10,10 +10,11 @@ from typing import Any
 from sensorkd.errors import RunError
 from sensorkd.runs.build import build_layered
 from sensorkd.runs.config import RunConfig
-from sensorkd.runs.data import Planned, channel_stats, plan_run, read_side
+from sensorkd.runs.data import Planned, as_dataset, channel_stats, plan_run, read_arrays, read_side
 from sensorkd.runs.run import CONFIG, LOG, Run
 from sensorkd.training.loop import Recipe, train
 from sensorkd.training.priors import effective_prior, sampled_prior
+from sensorkd.windows.health import sensor_health
 
 __all__ = ["train_run"]
 
@@ -42,6 +43,8 @@ def train_run(
     for note in planned.notes:
         if on_note is not None:
             on_note(note)
+    train_rows, dev_rows = planned.rows("train"), planned.rows("dev")
+    arrays = read_arrays(planned, train_rows, on_read)
     run = Run(
         folder=folder,
         config=config,
@@ -50,10 +53,10 @@ def train_run(
         classes=planned.classes,
         groups={"train": planned.split.train, "dev": planned.split.dev, "test": planned.split.test},
         trained_prior=_trained_prior(planned, config),
+        health=sensor_health(arrays, {name: item.min_coverage for name, item in planned.encodings.items()}),
     )
     _ = run.prior  # a deployment prior that does not fit is told now, not after training
-    dev_rows = planned.rows("dev")
-    windows = read_side(planned, planned.rows("train"), on_read)
+    windows = as_dataset(arrays, planned.labels[train_rows])
     dev = read_side(planned, dev_rows) if len(dev_rows) else None
     layered = build_layered(run.fresh_student(), run.adapters, seed=config.seed)
     log = folder / LOG

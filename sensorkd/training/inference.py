@@ -46,7 +46,7 @@ def predict_labelled(
 def predict_subsets(
     student: Student, windows: WindowSource, subsets: Sequence[Sequence[str]], *, batch_size: int = 64
 ) -> dict[str, NDArray[np.float32]]:
-    """"a+b" -> logits (W, N) with only those modalities, for every subset.
+    """Logits (W, N) with only the modalities of each subset, by its name, "a+b".
 
     The same as `predict_logits` with `only`, but the encoders, which see one modality each, run once.
     """

@@ -27,24 +27,17 @@ def with_life_stages(
 
     A life lasts from the first sample to the end of the last one: of the stream `of`, or of any; in one
     recording, or in all that share the identity `per`. It ends with the failure, so it is told only of
-    recordings whose identity agrees with `where`. The stage at a share f is classes[number of bounds <= f].
+    recordings whose identity agrees with `where`; others are left as they are. The stage at a share f is
+    classes[number of bounds <= f].
 
     Raises:
-        WindowError: no recording qualifies, or `per` names no identity of one that does.
+        WindowError: `per` names no identity of a recording that has a life.
     """
     lives: dict[str, list[int]] = {}
     for index, recording in enumerate(recordings):
         stream_there = recording.streams if of is None else of in recording.streams
         if stream_there and all(recording.identity.get(key) == value for key, value in (where or {}).items()):
             lives.setdefault(_life(recording, per), []).append(index)
-    if not lives:
-        known = sorted({name for recording in recordings for name in recording.streams})
-        raise WindowError(
-            f"no recording has a life to derive {target!r} from",
-            found=f"streams {known}",
-            expected=f"stream {of!r}" + (f" and identity {dict(where)}" if where else ""),
-            mend=f"{nearest(of or '', known)}correct `labels.derive.{target}`",
-        )
     result = list(recordings)
     for members in lives.values():
         spans = [_span(recordings[index], of) for index in members]

@@ -11,9 +11,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from sensorkd.cli import demo
 from sensorkd.cli.__main__ import main
+from sensorkd.runs.config_file import parse_config
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -51,7 +53,7 @@ def run(command: list[str]) -> None:
 def test_the_demo_leaves_what_it_promises(workplace: Path) -> None:
     left = {path.name for path in (workplace / "demo-out").iterdir()}
     assert {"bundle", "plant", "runs", "predictions.csv", "results.json"} <= left
-    assert {"learning_curves.png", "confusion.png", "windows.png"} <= left
+    assert {"learning_curves.png", "confusion.png", "windows.png", "report.html"} <= left
 
 
 def test_the_demo_never_deletes_a_folder_that_is_not_its_own(tmp_path: Path) -> None:
@@ -64,7 +66,7 @@ def test_every_command_of_the_readme_runs(workplace: Path, monkeypatch: pytest.M
     monkeypatch.chdir(workplace)
     commands = [line for block in blocks("sh") for line in block.splitlines() if "SENSORKD_DATA" not in line]
     own = [shlex.split(line) for line in commands if "utd" not in line]
-    assert len(own) == 10
+    assert len(own) == 11
     for command in own:
         run(command)
 
@@ -75,6 +77,23 @@ def test_the_python_of_the_readme_runs(workplace: Path, monkeypatch: pytest.Monk
     shortened = code.replace('"seed=1"]', f'"seed=1", {", ".join(map(repr, SHORT))}]')
     assert shortened != code
     exec(compile(shortened, "README.md", "exec"), {})
+
+
+def test_every_fragment_of_the_page_on_plant_data_is_a_configuration() -> None:
+    page = (ROOT / "docs" / "plant_data.md").read_text(encoding="utf-8")
+    fragments = re.findall(r"```yaml\n(.*?)```", page, flags=re.DOTALL)
+    assert len(fragments) == 5
+    for fragment in fragments:
+        tree = {
+            "data": ["plant"],
+            "target": "state",
+            "inputs": {"acceleration": {"span": 1.0}},
+            "windows": {"reference": "hop", "hop": 1.0},
+            "split": {"by": "machine"},
+            "out": "runs/plant",
+            **yaml.safe_load(fragment),
+        }
+        parse_config(tree)
 
 
 @pytest.mark.skipif(not (DATA / "utd_mhad").is_dir(), reason="UTD-MHAD is not in SENSORKD_DATA")

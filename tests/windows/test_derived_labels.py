@@ -52,16 +52,14 @@ def test_only_lives_that_ended_are_told(life: Recording) -> None:
     failed = dataclasses.replace(life, identity={"run_to_failure": "yes"})
     staged = with_life_stages([other, failed], "stage", where={"run_to_failure": "yes"}, **STAGES)
     assert [list(item.tracks) for item in staged] == [[], ["stage"]]
-    with pytest.raises(WindowError, match=r"no recording has a life(.|\n)*run_to_failure"):
-        with_life_stages([other], "stage", where={"run_to_failure": "yes"}, **STAGES)
+    assert with_life_stages([other], "stage", where={"run_to_failure": "yes"}, **STAGES) == [other]
 
 
 def test_a_recording_without_the_stream_has_no_stage(life: Recording) -> None:
     bare = dataclasses.replace(life, streams={"temperature": life.streams["temperature"]})
     staged = with_life_stages([life, bare], "stage", of="acceleration", **STAGES)
     assert staged[1].tracks == {}
-    with pytest.raises(WindowError, match="did you mean 'acceleration'"):
-        with_life_stages([life], "stage", of="aceleration", **STAGES)
+    assert with_life_stages([life], "stage", of="aceleration", **STAGES) == [life]
 
 
 def test_other_tracks_stay(life: Recording) -> None:
