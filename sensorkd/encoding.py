@@ -144,8 +144,9 @@ class InputEncoding:
 
         `whole`: [start, stop) in `steps` equal slices. Otherwise the last `steps` samples before
         `stop` (`start` is not used); at a rate off by more than `rate_tolerance`, the instants at which
-        they should have been taken. What lies before the first sample or after the last is filled with
-        it and does not count as covered. No sample at `stop` or later is ever touched.
+        they should have been taken. What lies before the first sample or after the last is filled with the
+        samples mirrored there and does not count as covered: repeating the last one would look like a
+        sensor that is stuck. No sample at `stop` or later is ever touched.
 
         Returns:
             (steps,) fractional indices in [0, count - 1], and the covered share of the window.
@@ -158,7 +159,10 @@ class InputEncoding:
         wanted = end + (np.arange(self.steps) - self.steps) * self._stride(rate)
         newest = max(0, min(end, count) - 1)
         coverage = self.coverage(t0=t0, rate=rate, count=count, stop=stop)
-        return np.clip(wanted, 0, newest), float(coverage)
+        wanted = np.where((wanted > newest) & (wanted < newest + 1), newest, wanted)  # within its period
+        # Back and forth between the first sample and the newest.
+        turn = np.mod(wanted, max(2 * newest, 1))
+        return np.minimum(turn, 2 * newest - turn), float(coverage)
 
     def coverage(self, *, t0: Any, rate: Any, count: Any, stop: Any) -> NDArray[np.float64]:
         """Share of the window before `stop` that a run of samples covers, elementwise; not for `whole`.

@@ -77,4 +77,4 @@ def heat() -> Callable[..., dict[str, Any]]:
 
 
 # The whole road's fixtures are made once and used by several rooms.
-pytest_plugins = ["tests.plant_run"]
+pytest_plugins = ["tests.plant_run", "tests.press_run"]

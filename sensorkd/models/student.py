@@ -76,7 +76,7 @@ class Student(nn.Module):
 
     @torch.no_grad()
     def _measure(self, examples: Mapping[str, Tensor]) -> list[dict[str, int]]:
-        """Width of each modality's pooled map, stage by stage."""
+        """Width of each modality's pooled map, stage by stage; notes whose maps hold a single value."""
         training = self.training
         self.eval()
         maps = {name: self.encode(name, self.frontends[name](examples[name])) for name in self.modalities}
@@ -87,6 +87,9 @@ class Student(nn.Module):
                 "all encoders need the same number of stages, got "
                 f"{ {name: len(value) for name, value in maps.items()} }"
             )
+        self.single_valued = {
+            name for name, values in maps.items() if any(value[0, 0].numel() == 1 for value in values)
+        }
         return [
             {name: self.pool(maps[name][stage]).shape[1] for name in self.modalities}
             for stage in range(counts.pop())
@@ -110,6 +113,13 @@ class Student(nn.Module):
     def encode(self, modality: str, x: Tensor) -> list[Tensor]:
         """Feature maps of one modality, shallow to deep."""
         maps: list[Tensor] = self.encoder(modality)(x)
+        return maps
+
+    def _encode_alone(self, modality: str, x: Tensor) -> list[Tensor]:
+        """One window of one value a channel has no statistics of its own: those so far serve."""
+        encoder = self.encoder(modality).eval()
+        maps: list[Tensor] = encoder(x)
+        encoder.train()
         return maps
 
     def pool(self, feature_map: Tensor) -> Tensor:
@@ -138,7 +148,8 @@ class Student(nn.Module):
             if x.shape[0] == 0:
                 maps[name], pooled[name] = [], self._nothing(name, presence)
                 continue
-            maps[name] = self.encode(name, x)
+            alone = self.training and x.shape[0] == 1 and name in self.single_valued
+            maps[name] = self._encode_alone(name, x) if alone else self.encode(name, x)
             pooled[name] = [_scatter(self.pool(value), rows[name], presence.shape[0]) for value in maps[name]]
         fused = self.fuse(pooled, presence if fusion_presence is None else fusion_presence)
         embedding = fused[-1]

@@ -122,6 +122,9 @@ def _override(tree: dict[str, Any], text: str) -> None:
     parts = key.strip().split(".")
     if not sign or not all(re.fullmatch(r"[\w-]+", part) for part in parts):
         raise ConfigError("not an override", found=text, expected="key.sub=value, e.g. training.steps=200")
+    if isinstance(tree.get("labels"), str):
+        # Short for the table; another key of `labels` must not push it out.
+        tree["labels"] = {"table": tree["labels"]}
     node = tree
     for part in parts[:-1]:
         below = node.get(part)

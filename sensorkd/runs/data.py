@@ -24,7 +24,7 @@ from sensorkd.windows.splits import Split, few_labels, fold_of_groups, groups_of
 
 __all__ = ["Planned", "channel_stats", "open_data", "plan_run", "read_arrays", "read_side"]
 
-STATS_WINDOWS = 256
+STATS_WINDOWS, FEW_WINDOWS = 256, 16
 MEMORY_LIMIT = 8 << 30
 
 Progress = Callable[[int, int], None]
@@ -180,14 +180,12 @@ def channel_stats(planned: Planned, seed: int) -> dict[str, ChannelStats]:
     """Mean of each channel and one deviation an input, in physical units, from training windows.
 
     One deviation serves all channels, so that axes of a sensor keep their proportions. A drawn sample of
-    256 windows, labelled or not, is enough.
+    256 windows, labelled or not, is enough; an input that few of them have is looked for in others.
 
     Raises:
         ArchiveError: an input is absent from all of them.
     """
-    rows = planned.split.rows(planned.groups, "train")
-    if len(rows) > STATS_WINDOWS:
-        rows = np.sort(np.random.default_rng(seed).choice(rows, STATS_WINDOWS, replace=False))
+    rows = _stats_rows(planned, seed)
     arrays = read_windows(planned.recordings, planned.plan.select(rows), planned.encodings)
     stats = {}
     for index, (name, encoding) in enumerate(planned.encodings.items()):
@@ -200,6 +198,21 @@ def channel_stats(planned: Planned, seed: int) -> dict[str, ChannelStats]:
             )
         stats[name] = _stats(values, encoding)
     return stats
+
+
+def _stats_rows(planned: Planned, seed: int) -> NDArray[np.int64]:
+    every = planned.split.rows(planned.groups, "train")
+    if len(every) <= STATS_WINDOWS:
+        return every
+    generator = np.random.default_rng(seed)
+    rows = generator.choice(every, STATS_WINDOWS, replace=False)
+    for column, encoding in enumerate(planned.encodings.values()):
+        logged = planned.plan.coverage[:, column] >= encoding.min_coverage - 1e-6
+        if logged[rows].sum() < FEW_WINDOWS:
+            there = every[logged[every]]
+            more = generator.choice(there, min(STATS_WINDOWS // 4, len(there)), replace=False)
+            rows = np.concatenate([rows, np.setdiff1d(more, rows)])
+    return np.sort(rows)
 
 
 def _stats(values: NDArray[np.generic], encoding: InputEncoding) -> ChannelStats:

@@ -53,7 +53,9 @@ class LifeFraction(_Strict):
         if list(self.bounds) != sorted(set(self.bounds)):
             raise ValueError(f"bounds {list(self.bounds)} must rise")
         if len(self.classes) != len(self.bounds) + 1:
-            raise ValueError(f"{len(self.bounds)} bounds part {len(self.bounds) + 1} classes")
+            raise ValueError(
+                f"{len(self.bounds)} bounds part {len(self.bounds) + 1} classes, got {len(self.classes)}"
+            )
         return self
 
 
@@ -116,6 +118,5 @@ def _no_life(target: str, rule: LifeFraction, recordings: Sequence[Recording]) -
     wanted = [f"a stream {rule.of!r}"] if rule.of else []
     wanted += [f"identity {dict(rule.where)}"] if rule.where else []
     told = " and ".join(wanted) or "any stream"
-    return (
-        f"labels.derive.{target}: no recording has {told}; {nearest(rule.of or '', known)}streams are {known}"
-    )
+    meant = "" if rule.of is None or rule.of in known else nearest(rule.of, known)
+    return f"labels.derive.{target}: no recording has {told}; {meant}streams are {known}"

@@ -55,7 +55,7 @@ def train_run(
         trained_prior=_trained_prior(planned, config),
         health=sensor_health(arrays, {name: item.min_coverage for name, item in planned.encodings.items()}),
     )
-    _ = run.prior  # a deployment prior that does not fit is told now, not after training
+    _check_classes(run)
     windows = as_dataset(arrays, planned.labels[train_rows])
     dev = read_side(planned, dev_rows) if len(dev_rows) else None
     layered = build_layered(run.fresh_student(), run.adapters, seed=config.seed)
@@ -78,6 +78,13 @@ def _trained_prior(planned: Planned, config: RunConfig) -> tuple[float, ...]:
     labels, training = planned.labels[planned.rows("train")], config.training
     sampled = sampled_prior(labels, classes=len(planned.classes), sampling=training.sampling)
     return tuple(effective_prior(sampled, training.logit_adjustment).tolist())
+
+
+def _check_classes(run: Run) -> None:
+    """Shares of a plant, or an alarm, that do not fit the classes: told now, not after training."""
+    _ = run.prior
+    if run.config.alarm is not None:
+        run.config.alarm.rule().is_normal(run.classes)
 
 
 def _check_folder(folder: Path, *, resume: bool) -> None:

@@ -258,15 +258,21 @@ class AdapterChecks(ABC):
             assert feature_map.dim() == encoder.rank + 2
 
     def test_transforms_keep_the_shape_and_differ(self, tmp_path: Path) -> None:
-        """The first is the identity; two that give the same input could not be told apart."""
-        prepared = self._prepared(tmp_path)
+        """The first is the identity; two that look alike to the encoder could not be told apart."""
+        encodings, _ = self._window(tmp_path)
+        student, prepared = self._student(encodings), self._prepared(tmp_path)
         views = [transform.apply(prepared) for transform in self._adapter().pretext()]
         assert len(views) >= 2
         assert torch.equal(views[0], prepared)
+        with torch.no_grad():
+            maps = [student.encode("input", view)[0] for view in views]
         for index, view in enumerate(views):
             assert view.shape == prepared.shape
-            for other in views[:index]:
-                assert not torch.allclose(view, other, atol=1e-4)
+            for other in range(index):
+                assert not torch.allclose(view, views[other], atol=1e-4)
+                assert not torch.allclose(maps[index], maps[other], atol=1e-4), (
+                    f"the encoder's features do not show transform {index} beside transform {other}"
+                )
 
     def test_augmentations_keep_the_shape_and_follow_the_draw(self, tmp_path: Path) -> None:
         """The same draw gives the same change."""

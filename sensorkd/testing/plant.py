@@ -14,287 +14,207 @@ see it, each on its own clock. None tells all six conditions apart, nor do any t
 
 Machines differ in speed, load, resonance, gain and direction of the sensor, ambient temperature,
 camera, light and paint: the task is to recognise a condition on a machine never seen before.
+
+`Disturbances` make `write_plant` as untidy as real plants are: bursts, gaps, dropouts, wrong clocks, drift,
+faulty sensors. `write_life_tests` logs machines in bursts until a bearing fails: its fault is invisible at
+first and grows ever faster, and in the end friction heats it; day and shift change ambient and load, too.
+
 Simplifications: belt and fan are too light for the accelerometer; thermal time constants are seconds
-instead of minutes, so that ten seconds show a trend; a fault does not grow within a recording.
+instead of minutes, so that ten seconds show a trend; only bearings wear, in hours instead of months, so
+a day has six hours, and no video shows it; a wrong clock is off by a constant, and a shift begins at once.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sensorkd.recordings import RecordingWriter
-from sensorkd.timeline import SECOND, duration
+from sensorkd.recordings import RecordingWriter, Segments
+from sensorkd.recordings.writer import RecordingDraft
+from sensorkd.testing.plant_sensors import SENSORS, Array, Machine, Run
+from sensorkd.timeline import SECOND
 
-__all__ = ["CONDITIONS", "Machine", "SimulatedStream", "simulate", "write_plant"]
+__all__ = ["CONDITIONS", "LIFE", "Disturbances", "Machine", "SimulatedStream"]
+__all__ += ["simulate", "write_life_tests", "write_plant"]
 
 CONDITIONS = ("healthy", "bearing_fault", "looseness", "rotor_rub", "belt_slip", "fan_stopped")
-LOOSE = ("looseness", "rotor_rub")
-ACCELERATION_RATE, TEMPERATURE_RATE, VIDEO_RATE = 2000.0, 2.0, 12.0
-ACCELERATION_SCALE = 160.0 / 32767  # +-16 g, the range of a common industrial MEMS sensor
-FRAME = 64
-# A cheap camera: levels come in steps, of which noise is a small part, so that it costs few bytes.
-LEVEL_STEP, NOISE = 6, 0.06
-# Places on the simulated machine, x + iy in half widths of the picture: x to the right, y upwards.
-ROTOR, PULLEY, FAN = -0.45 - 0.2j, 0.55 - 0.5j, 0.3 + 0.38j
-ROTOR_RADIUS, PULLEY_RADIUS, FAN_RADIUS = 0.27, 0.17, 0.4
-
-Floats = NDArray[np.floating[Any]]
-Places = NDArray[np.complexfloating[Any, Any]]
+DAY, AMBIENT_SWING, SHIFT_LOADS = 6 * 3600.0, 4.0, np.array([0.3, 0.0, -0.3])  # s; K; of three shifts
+WORN, FRICTION_HEAT = 3.0, 30.0  # of a bearing that fails: severity against that of a mere fault; K
+EVENTS = ("lost", "stuck", "saturated", "spikes", "nan")
+FULL_SCALE = {"acceleration": (-32768, 32767), "temperature": (-50.0, 150.0), "video": (0, 255)}
+Labels = list[tuple[int, int, str]]
 
 
 @dataclass(frozen=True)
 class SimulatedStream:
-    """Samples of one simulated sensor as a logger would store them: (n, C) or (n, H, W, C).
+    """Samples (n, C) or (n, H, W, C) of one simulated sensor: value = sample * scale, in `unit`."""
 
-    Physical value = sample * scale, in `unit`. rate: Hz. t0: time of the first sample, ns.
-    """
-
-    samples: NDArray[Any]
-    rate: float
-    t0: int
+    samples: Array
+    times: Array  # (n,) ns, when they were taken
     modality: str
+    rate: float  # Hz
     unit: str
     scale: float
     channels: tuple[str, ...]
+    late: int = 0  # ns, by which the stamps of the logger are wrong
+
+    @property
+    def segments(self) -> Segments:
+        """Runs without a gap, as they are stamped."""
+        offset = np.flatnonzero(np.abs(np.diff(self.times, prepend=-(2**62))) > 1.5 * SECOND / self.rate)
+        count = np.diff(offset, append=len(self.times))
+        return Segments(self.times[offset] + self.late, np.full(len(offset), self.rate), offset, count)
 
 
 @dataclass(frozen=True)
-class Machine:
-    """A simulated machine and its sensors: what stays the same from recording to recording.
+class Disturbances:
+    """How a recording differs from a short and tidy one; by default it does not. Times are true, in s.
 
-    speed: of the shaft, Hz. load: 0 to 1. resonance: of the bearing's seat, Hz.
-    bearing_order: rolling elements that pass the damaged place per turn. mounting: (3, 3), from the
-    machine's axes to those of its accelerometer, gain included. ambient: degC. blades: of the fan.
-    camera: its shift and, as a complex number, its zoom and turn. light: brightness, and its slope
-    across the picture. paint: (4, 3) colours of wall, motor, fan and marker, 0 to 1.
+    A modality may be "*": each. Events are (what, modality, from, to), to `math.inf` if need be:
+        lost: nothing is logged; the sensor is dead or, "*", the logger restarts
+        stuck, saturated: the first value or frame stays; 300 times too large, clipped at FULL_SCALE
+        spikes, nan: of temperature, each tenth value is a broken wire's 1254 degC; none is a number
     """
 
-    number: int
-    speed: float
-    load: float
-    resonance: float
-    bearing_order: float
-    mounting: tuple[tuple[float, ...], ...]
-    ambient: float
-    blades: int
-    camera: tuple[complex, complex]
-    light: tuple[float, float]
-    paint: tuple[tuple[float, ...], ...]
+    events: tuple[tuple[str, str, float, float], ...] = ()
+    bursts: tuple[tuple[str, float, float], ...] = ()  # (modality, length, period): not logged throughout
+    temperature_rate: float = 2.0  # Hz
+    clock_offsets: tuple[tuple[str, float], ...] = ()  # stamps late by so much, unreported; labels stay true
+    drift: float = 0.0  # of ambient and load with day and shift; 1.0 is usual
+    onset: float | None = None  # from when the fault grows, to the end; without, it is there throughout
 
-    @classmethod
-    def draw(cls, number: int, *, seed: int = 0) -> Machine:
-        """The machine of this number in the simulated plant of this seed; always the same one."""
-        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number,)))
-        axes, upper = np.linalg.qr(np.eye(3) + rng.normal(0.0, 0.2, (3, 3)))  # turned a little
-        # Grey, tinted: wall, motor, fan, and the bright marker on the shaft.
-        paint = rng.uniform(((0.3,), (0.2,), (0.15,), (0.8,)), ((0.55,), (0.5,), (0.35,), (0.9,)), (4, 1))
-        return cls(
-            number=number,
-            speed=rng.uniform(17.0, 31.0),
-            load=rng.uniform(0.0, 1.0),
-            resonance=rng.uniform(380.0, 800.0),
-            bearing_order=rng.uniform(2.8, 4.6),
-            mounting=tuple(map(tuple, (rng.uniform(0.8, 1.25) * axes * np.sign(np.diag(upper))).tolist())),
-            ambient=rng.uniform(19.0, 27.0),
-            blades=int(rng.integers(3, 6)),
-            camera=(complex(*rng.uniform(-0.07, 0.07, 2)), complex(*rng.normal((1.0, 0.0), (0.05, 0.06)))),
-            light=(rng.uniform(0.75, 1.1), rng.uniform(-0.15, 0.15)),
-            paint=tuple(map(tuple, (paint + rng.uniform(-0.09, 0.09, (4, 3))).tolist())),
-        )
+    def __post_init__(self) -> None:
+        for what, modality, *_ in (*self.events, *(("lost", *at) for at in self.bursts + self.clock_offsets)):
+            known = ("temperature",) if what in ("spikes", "nan") else (*SENSORS, "*")
+            if what not in EVENTS or modality not in known:
+                raise ValueError(f"{what} of {modality} must be one of {EVENTS} of one of {known}")
+
+    def apply(self, stream: SimulatedStream) -> SimulatedStream:
+        """The stream after all events and with its clock's offset; maybe without a sample."""
+        samples, kept = stream.samples.copy(), np.ones(len(stream.samples), dtype=bool)
+        events = [event for event in self.events if event[1] in ("*", stream.modality)]
+        for what, _, start, stop in events:
+            inside = np.flatnonzero((stream.times >= start * SECOND) & (stream.times < stop * SECOND))
+            if what == "lost":
+                kept[inside] = False
+            elif what == "stuck":
+                samples[inside] = samples[inside[:1]]
+            elif what == "saturated":
+                samples[inside] = np.clip(300.0 * samples[inside], *FULL_SCALE[stream.modality])
+            elif what == "spikes":
+                samples[inside[::10]] = 1254.0
+            else:
+                samples[inside] = np.nan
+        late = sum(offset for name, offset in self.clock_offsets if name in ("*", stream.modality))
+        return replace(stream, samples=samples[kept], times=stream.times[kept], late=round(late * SECOND))
 
 
-@dataclass(frozen=True)
-class _Run:
-    """What one sensor looks at: a machine in a condition at the times t (n,), seconds."""
-
-    machine: Machine
-    condition: str
-    severity: float
-    t: Floats
-    rng: np.random.Generator
+TIDY = Disturbances()
+BURSTS = (("acceleration", 0.5, 60.0), ("video", 0.5, 600.0))
+LIFE = Disturbances(bursts=BURSTS, temperature_rate=0.5, drift=1.0)
 
 
 def simulate(
-    machine: Machine, condition: str, *, seconds: float, seed: int, session: int = 0
+    machine: Machine, condition: str, *, seconds: float, session: int = 0, disturbances: Disturbances = TIDY
 ) -> dict[str, SimulatedStream]:
     """One simulated recording: stream by modality. The same arguments give the same numbers.
 
-    Each stream has `round(seconds * rate)` samples. `session` counts recordings of one machine and
-    condition; each draws its numbers afresh.
-
-    Raises:
-        ValueError: an unknown condition.
+    `session` counts recordings of one machine and condition; each draws its numbers afresh. Raises
+    ValueError for an unknown condition, and for `seconds` too short for a sample of each stream.
     """
     if condition not in CONDITIONS:
         raise ValueError(f"condition {condition!r} must be one of {', '.join(CONDITIONS)}")
     key = (machine.number, CONDITIONS.index(condition), session)
-    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
-    severity, streams = rng.uniform(0.75, 1.25), {}
-    for make, modality, rate, unit, scale, channels in (
-        (_acceleration, "acceleration", ACCELERATION_RATE, "m/s2", ACCELERATION_SCALE, ("x", "y", "z")),
-        (_temperature, "temperature", TEMPERATURE_RATE, "degC", 1.0, ("housing",)),
-        (_video, "video", VIDEO_RATE, "1", 1 / 255, ("red", "green", "blue")),
-    ):
-        run = _Run(machine, condition, severity, np.arange(round(seconds * rate)) / rate, rng)
+    rng = np.random.default_rng(np.random.SeedSequence(machine.seed, spawn_key=key))
+    severity, morning, streams = rng.uniform(0.75, 1.25), rng.spawn(1)[0].uniform(), {}
+    for modality, (see, rate, unit, scale, channels) in SENSORS.items():
+        rate = disturbances.temperature_rate if modality == "temperature" else rate
+        bursts = {name: span for name, *span in disturbances.bursts}
+        length, period = bursts.get(modality, bursts.get("*", (seconds, seconds)))
+        t = np.add.outer(np.arange(0.0, seconds, period), np.arange(round(length * rate)) / rate).ravel()
+        if not len(t):
+            raise ValueError(f"{seconds} s are too short for a sample of {modality} at {rate} Hz")
         t0 = int(rng.uniform(0.0, 0.4) * SECOND)  # loggers do not begin together
-        streams[modality] = SimulatedStream(make(run), rate, t0, modality, unit, scale, channels)
-    return streams
+        times, wear = t0 + np.rint(t * SECOND).astype(np.int64), np.ones(len(t))
+        turns = times / SECOND / DAY + morning
+        load = machine.load + disturbances.drift * SHIFT_LOADS[(3 * turns).astype(int) % 3]
+        ambient = machine.ambient + disturbances.drift * AMBIENT_SWING * np.sin(2 * np.pi * turns)
+        if disturbances.onset is not None:
+            grown = np.clip((times / SECOND - disturbances.onset) / (seconds - disturbances.onset), 0.0, 1.0)
+            wear, ambient = WORN * grown**2, ambient + FRICTION_HEAT * grown**8
+        samples = see(Run(machine, condition, t, severity * wear, load, ambient, rng))
+        stream = SimulatedStream(samples, times, modality, rate, unit, scale, channels)
+        streams[modality] = disturbances.apply(stream)
+    return {modality: stream for modality, stream in streams.items() if len(stream.samples)}
 
 
 def write_plant(
-    folder: str | Path, *, machines: int = 12, seconds: float = 20.0, sessions: int = 1, seed: int = 0
+    folder: str | Path,
+    *,
+    machines: int = 12,
+    seconds: float = 20.0,
+    sessions: int = 1,
+    seed: int = 0,
+    disturbances: Callable[[str], Disturbances] = lambda recording: TIDY,
 ) -> list[Path]:
     """Write a simulated plant: one file a machine; in it, one recording a condition and session.
 
-    Each recording has the identity `machine`, `session` and `simulated: yes`, and a label track
-    `condition` over all of it. Returns the files in order of the machines.
+    Each recording has the identity `machine`, `session` and `simulated: yes`, and a label track `condition`
+    over all of it. disturbances: of a recording, by its id (`m01.h5::healthy_s0`). Returns the files.
 
     Raises:
-        ArchiveError: a file exists already, or `seconds` is too short to hold a sample of each stream.
+        ArchiveError: a file exists already, or nothing is left of a recording. ValueError: see `simulate`.
     """
     Path(folder).mkdir(parents=True, exist_ok=True)
     paths = [Path(folder) / f"m{number:02d}.h5" for number in range(machines)]
     for number, path in enumerate(paths):
-        machine = Machine.draw(number, seed=seed)
+        machine = Machine(number, seed=seed)
         with RecordingWriter(path) as writer:
             for session, condition in ((s, c) for s in range(sessions) for c in CONDITIONS):
-                streams = simulate(machine, condition, seconds=seconds, seed=seed, session=session)
+                name = f"{condition}_s{session}"
+                how = disturbances(f"{path.name}::{name}")
+                streams = simulate(machine, condition, seconds=seconds, session=session, disturbances=how)
+                start = min((stream.times[0] for stream in streams.values()), default=0)
+                ends = [stream.segments.ends[-1] - stream.late for stream in streams.values()]
                 identity = {"machine": path.stem, "session": f"s{session}", "simulated": "yes"}
-                draft = writer.recording(f"{condition}_s{session}", clock="relative", identity=identity)
-                for name, stream in streams.items():
-                    draft.add_stream(name, **vars(stream))
-                start = min(stream.t0 for stream in streams.values())
-                ends = [stream.t0 + duration(stream.rate, len(stream.samples)) for stream in streams.values()]
-                draft.add_labels("condition", [(start, max(ends), condition)])
+                draft = writer.recording(name, clock="relative", identity=identity)
+                _store(draft, streams, condition=[(start, max(ends, default=1), condition)])
     return paths
 
 
-def _acceleration(run: _Run) -> NDArray[Any]:
-    """(n, 3), AC-coupled: shaft orders; bearing noise and blows, which ring at the seat's resonance."""
-    machine, t, rng = run.machine, run.t, run.rng
-    orders, sizes = np.arange(1.0, 4.0), (0.8 + 0.5 * machine.load) / np.arange(1.0, 4.0)
-    if run.condition in LOOSE:
-        # A part that lifts and lands once in two turns: half orders, slowly falling.
-        orders, sizes = np.arange(0.5, 6.1, 0.5), 2.2 * run.severity / np.sqrt(np.arange(0.5, 6.1, 0.5))
-    turns = machine.speed * t + 0.02 * np.sin(0.7 * t + rng.uniform(0, 6)) + rng.uniform()
-    angle = 2 * np.pi * (np.outer(orders, turns) + rng.uniform(size=(len(orders), 1)))
-    sizes = sizes * rng.uniform(0.6, 1.4, len(orders))
-    # The vertical follows the horizontal by a quarter of a turn.
-    across, up = sizes @ np.cos(angle), sizes @ np.sin(angle)
-    force = rng.normal(0.0, 0.45 + 0.25 * machine.load, len(t))
-    if run.condition == "bearing_fault":
-        # Rolling elements slip by a hundredth; a blow is stronger where the load is, once a turn.
-        passes = machine.speed * machine.bearing_order
-        blow = np.cumsum(rng.normal(1.0, 0.01, int(len(t) / ACCELERATION_RATE * passes))) / passes
-        size = 12.0 * run.severity * (1 + 0.5 * np.cos(2 * np.pi * machine.speed * blow))
-        force[(blow * ACCELERATION_RATE).astype(int).clip(0, len(t) - 1)] += size
-    after = np.arange(50) / ACCELERATION_RATE
-    ring = np.exp(-after / 0.004) * np.sin(2 * np.pi * machine.resonance * after)
-    ringing = np.convolve(force, ring)[: len(t)]
-    axes = np.stack([across + 0.8 * ringing, 0.8 * up + ringing, 0.3 * across + 0.4 * ringing], axis=1)
-    axes = (axes + rng.normal(0.0, 0.25, axes.shape)) @ np.transpose(machine.mounting)
-    return np.asarray(np.rint(axes / ACCELERATION_SCALE).clip(-32768, 32767), dtype=np.int16)
+def write_life_tests(
+    folder: str | Path, *, machines: int = 4, hours: float = 4.0, seed: int = 0, logging: Disturbances = LIFE
+) -> list[Path]:
+    """Write machines that run from new until their bearing fails: one file and recording `life` each.
+
+    Identity: `machine`, `simulated: yes`, `run_to_failure: yes`. Label tracks: `stage` (early, middle from
+    half of the life, late from 0.9) and `condition` (healthy, then bearing_fault). Of each four machines,
+    the third has no temperature, and the fourth only in the first half. Raises as `write_plant` does.
+    """
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    paths = [Path(folder) / f"m{number:02d}.h5" for number in range(machines)]
+    life = 3600 * hours
+    for number, path in enumerate(paths):
+        onset = life * np.random.default_rng((seed, number)).uniform(0.35, 0.55)
+        dead = {2: 0.0, 3: life / 2}.get(number % 4, np.inf)
+        how = replace(logging, onset=onset, events=(*logging.events, ("lost", "temperature", dead, np.inf)))
+        streams = simulate(Machine(number, seed=seed), "bearing_fault", seconds=life, disturbances=how)
+        half, old, end, ill = (round(time * SECOND) for time in (life / 2, 0.9 * life, life, onset))
+        stage = [(0, half, "early"), (half, old, "middle"), (old, end, "late")]
+        condition = [(0, ill, "healthy"), (ill, end, "bearing_fault")]
+        identity = {"machine": path.stem, "simulated": "yes", "run_to_failure": "yes"}
+        with RecordingWriter(path) as writer:
+            draft = writer.recording("life", clock="relative", identity=identity)
+            _store(draft, streams, stage=stage, condition=condition)
+    return paths
 
 
-def _temperature(run: _Run) -> NDArray[Any]:
-    """(n, 1): a body that tends, with its time constant, to where heating and cooling balance."""
-    machine, t, rng = run.machine, run.t, run.rng
-    body = np.full(len(t), machine.ambient + 14.0 + 5.0 * machine.load + rng.normal(0.0, 0.5))
-    goal, time_constant = body.copy(), 20.0
-    if run.condition in ("belt_slip", "fan_stopped"):
-        # Friction heats, or cooling is missing: the new balance is far above.
-        goal += 30.0 * run.severity
-    elif run.condition == "rotor_rub":
-        # The shaft bows, touches, heats on the spot, wears itself free and touches again (Newkirk).
-        goal += 16.0 * run.severity * ((t / rng.uniform(3.5, 5.5) + rng.uniform()) % 1.0 < 0.35)
-        time_constant = 2.5
-    for step in range(1, len(t)):
-        body[step] = body[step - 1] + (goal[step] - body[step - 1]) / (time_constant * TEMPERATURE_RATE)
-    draught = 0.4 * np.sin(2 * np.pi * (t / rng.uniform(15.0, 40.0) + rng.uniform()))
-    return np.asarray(body + draught + rng.normal(0.0, 0.1, len(t)), dtype=np.float32)[:, None]
-
-
-def _video(run: _Run) -> NDArray[Any]:
-    """(n, 64, 64, 3): what rests, drawn once; what moves, frame by frame; then light and noise."""
-    (shift, zoom), (level, slope), rng = run.machine.camera, run.machine.light, run.rng
-    wall, motor, fan, _ = np.array(run.machine.paint)
-    grid = (np.arange(FRAME) + 0.5) / FRAME * 2 - 1
-    # Where on the machine each pixel (4096,) looks; time is the last axis of frames, to paint faster.
-    place = (grid[None, :] - 1j * grid[:, None]).ravel() / zoom - shift
-    body = np.maximum(np.abs(place.real - ROTOR.real) - 0.4, np.abs(place.imag - ROTOR.imag + 0.08) - 0.42)
-    frames = np.full((len(place), 3, 1), wall[:, None], dtype=np.float32)
-    for depth, colour in (
-        (-0.72 - place.imag, 0.6 * wall),
-        (-body, motor),
-        (FAN_RADIUS + 0.06 - np.abs(place - FAN), 0.5 * fan),
-        (PULLEY_RADIUS - np.abs(place - PULLEY), np.full(3, 0.45)),
-    ):
-        _paint(frames, np.arange(len(place)), _edge(depth)[:, None], colour)
-    frames = np.repeat(frames, len(run.t), axis=2)
-    for draw in (_draw_belt, _draw_fan, _draw_rotor):
-        draw(frames, place, run)
-    flicker = 1 + 0.01 * np.sin(2 * np.pi * (0.9 * run.t + rng.uniform()))
-    light = np.outer(255 / LEVEL_STEP * level * (1 + slope * place.real), flicker)
-    frames *= light.astype(np.float32)[:, None]
-    # Pixels differ by up to a level for good, and flicker by much less.
-    frames += rng.random((*frames.shape[:2], 1), dtype=np.float32)
-    frames += NOISE * rng.random((len(place), 1, len(run.t)), dtype=np.float32)
-    levels = np.clip(frames, 0, 255 // LEVEL_STEP, out=frames).astype(np.uint8) * np.uint8(LEVEL_STEP)
-    return np.ascontiguousarray(levels.transpose(2, 0, 1)).reshape(-1, FRAME, FRAME, 3)
-
-
-def _draw_belt(frames: Floats, place: Places, run: _Run) -> None:
-    """Two strands whose teeth are a blur at speed, and crawl in jerks when the belt slips."""
-    length = abs(PULLEY - ROTOR)
-    # Real part: 0 at the rotor, 1 at the pulley; imaginary part: to which side.
-    along = (place - ROTOR) / (PULLEY - ROTOR)
-    strand = 0.05 - np.abs(length * np.abs(along.imag) - 0.24 + 0.07 * along.real)
-    pixels = np.flatnonzero((strand > -0.05) & (np.abs(along.real - 0.5) < 0.5))
-    cover, along = _edge(strand[pixels, None]), along[pixels, None]
-    crawl = np.cumsum(run.rng.uniform(0.0, 0.06, len(run.t))) * np.sign(along.imag)
-    teeth = np.sin(2 * np.pi / 0.22 * (length * along.real + crawl))
-    _paint(frames, pixels, cover, np.full(3, 0.1))
-    contrast = 0.5 if run.condition == "belt_slip" else 0.02
-    _paint(frames, pixels, cover * (0.5 + contrast * teeth), np.full(3, 0.6))
-
-
-def _draw_fan(frames: Floats, place: Places, run: _Run) -> None:
-    """A disc of smeared blades, or blades at rest."""
-    fan, standing = np.array(run.machine.paint[2]), run.condition == "fan_stopped"
-    pixels = np.flatnonzero(np.abs(place - FAN) < FAN_RADIUS + 0.05)
-    arm = place[pixels, None] - FAN
-    turned = 0.0 if standing else 6.7 * run.machine.speed * run.t
-    wave = np.sin(run.machine.blades * (np.angle(arm) - turned) + run.rng.uniform(0, 6))
-    blades = np.clip(0.5 + (2.0 if standing else 0.06) * wave, 0.0, 1.0)
-    _paint(frames, pixels, blades * _edge(FAN_RADIUS - np.abs(arm)), fan + 0.4)
-    _paint(frames, pixels, _edge(0.09 - np.abs(arm)), 0.4 * fan)
-
-
-def _draw_rotor(frames: Floats, place: Places, run: _Run) -> None:
-    """The shaft's disc, which wobbles when loose; the exposure smears its marker over part of a turn."""
-    _, motor, _, marker = np.array(run.machine.paint)
-    wobble = 0.09 * run.severity if run.condition in LOOSE else 0.0
-    pixels = np.flatnonzero(np.abs(place - ROTOR) < ROTOR_RADIUS + 3.5 * wobble + 0.05)
-    sway = wobble * (run.rng.normal(size=len(run.t)) + 1j * run.rng.normal(size=len(run.t)))
-    arm = place[pixels, None] - ROTOR - sway
-    turned, radius = 2 * np.pi * (run.machine.speed * run.t + run.rng.uniform()), np.abs(arm)
-    smear = np.clip(0.25 + 0.75 * np.cos(np.angle(arm) - turned), 0.0, 1.0)
-    _paint(frames, pixels, _edge(ROTOR_RADIUS - radius), 0.5 * motor + 0.35)
-    _paint(frames, pixels, smear * _edge(0.06 - np.abs(radius - 0.17)), marker)
-    _paint(frames, pixels, _edge(0.06 - radius), 0.3 * motor)
-
-
-def _paint(frames: Floats, pixels: NDArray[np.int64], cover: Floats, colour: Floats) -> None:
-    """Blend a colour (3,) into pixels of frames (4096, 3, n); cover: (pixels, n or 1), 0 to 1."""
-    share, under = cover.astype(np.float32)[:, None], frames[pixels]
-    frames[pixels] = under + share * (colour.astype(np.float32)[:, None] - under)
-
-
-def _edge(depth: Floats) -> Floats:
-    """How much of a pixel lies inside, by its depth below the edge: 0 to 1 over a pixel and a half."""
-    return np.asarray(np.clip(0.5 + depth * (FRAME / 3), 0.0, 1.0))
+def _store(draft: RecordingDraft, streams: dict[str, SimulatedStream], **tracks: Labels) -> None:
+    for modality, stream in streams.items():
+        told = {key: value for key, value in vars(stream).items() if key not in ("times", "late")}
+        draft.add_stream(modality, segments=stream.segments, **told)
+    for target, intervals in tracks.items():
+        draft.add_labels(target, intervals)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from pathlib import Path
 
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sensorkd_adapters.acceleration import AccelerationAdapter
+
+from sensorkd.distillation.pretext import OSCILLATION
 from sensorkd.testing.adapter_checks import AdapterChecks, AdapterExample
 
 
@@ -29,6 +34,24 @@ class TestAccelerationOfOneAxisInG(AdapterChecks):
     def example(self) -> AdapterExample:
         samples = np.random.default_rng(1).normal(0, 1, (1000, 1)).astype(np.float32)
         return AdapterExample(samples, rate=50.0, unit="g", span=2.56, options={"rotation": 0.0})
+
+
+class TestAccelerationAsSpectrum(AdapterChecks):
+    modality = "acceleration"
+
+    def example(self) -> AdapterExample:
+        samples = np.random.default_rng(5).normal(0, 2000, (2400, 2)).astype(np.int16)
+        options = {"features": "spectrum", "bands": 12, "gain": 6.0}
+        return AdapterExample(samples, rate=400.0, unit="m/s2", span=1.5, scale=0.01, options=options)
+
+
+def test_the_suite_finds_transforms_that_the_features_do_not_show(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sign flip changes the samples and not their power."""
+    monkeypatch.setattr(AccelerationAdapter, "pretext", lambda self: OSCILLATION)
+    with pytest.raises(AssertionError, match="do not show transform 2 beside transform 0"):
+        TestAccelerationAsSpectrum().test_transforms_keep_the_shape_and_differ(tmp_path)
 
 
 class TestTemperature(AdapterChecks):

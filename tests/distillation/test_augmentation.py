@@ -8,6 +8,7 @@ import torch
 from sensorkd.distillation.augmentation import (
     AugmentationDraw,
     FrameShift,
+    Gain,
     Noise,
     OffsetShift,
     Rotation,
@@ -15,7 +16,7 @@ from sensorkd.distillation.augmentation import (
     TimeWarp,
 )
 
-ALL = [TimeWarp(), Scale(), OffsetShift(), Noise(), Rotation(), FrameShift()]
+ALL = [TimeWarp(), Scale(), Gain(), OffsetShift(), Noise(), Rotation(), FrameShift()]
 
 
 def draw(batch, seed=0):
@@ -52,7 +53,15 @@ def test_augmentations_draw_nothing_but_from_their_generator(augmentation):
 
 @pytest.mark.parametrize(
     "augmentation",
-    [TimeWarp(0.0, 0.0), Scale(0.0), OffsetShift(0.0), Noise(0.0), Rotation(0.0), FrameShift(0.0, 0.0)],
+    [
+        TimeWarp(0.0, 0.0),
+        Scale(0.0),
+        Gain(0.0),
+        OffsetShift(0.0),
+        Noise(0.0),
+        Rotation(0.0),
+        FrameShift(0.0, 0.0),
+    ],
     ids=lambda a: type(a).__name__,
 )
 def test_augmentations_of_no_amount_change_nothing(augmentation):
@@ -69,6 +78,20 @@ def test_windows_are_changed_independently():
     shifts = OffsetShift(0.1)(torch.zeros(50, 1, 5), draw(50))[:, 0]
     assert shifts.abs().max() <= 0.1
     assert shifts.abs().max() > 0.05
+
+
+@pytest.mark.parametrize("decibels", [3.0, 20.0])
+def test_a_gain_stays_within_its_decibels_and_is_drawn_once_a_window(decibels):
+    changed = Gain(decibels)(torch.ones(400, 2, 5), draw(400))
+    levels = 20 * changed.log10()
+    assert torch.equal(levels, levels[:, :1, :1].expand(-1, 2, 5)), "channels keep their proportions"
+    drawn = levels[:, 0, 0]
+    assert drawn.abs().max() <= decibels * (1 + 1e-5)
+    assert drawn.min() < -0.95 * decibels
+    assert drawn.max() > 0.95 * decibels
+    # Evenly in the logarithm: half of them within half of the decibels, as many up as down.
+    assert float((drawn.abs() < decibels / 2).float().mean()) == pytest.approx(0.5, abs=0.08)
+    assert float((drawn > 0).float().mean()) == pytest.approx(0.5, abs=0.08)
 
 
 def test_noise_has_its_deviation():

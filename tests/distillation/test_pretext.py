@@ -7,9 +7,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sensorkd.distillation.pretext import FLIPS, FLUCTUATION, OSCILLATION, ROTATIONS, transform_all
+from sensorkd.distillation.pretext import (
+    FLIPS,
+    FLUCTUATION,
+    OSCILLATION,
+    ROTATIONS,
+    SPECTRAL,
+    transform_all,
+)
+from sensorkd.models.spectrum import LogSpectrum
 
-SIGNALS = {"oscillation": OSCILLATION, "fluctuation": FLUCTUATION}
+SIGNALS = {"oscillation": OSCILLATION, "fluctuation": FLUCTUATION, "spectral": SPECTRAL}
 FRAMES = {"flips": FLIPS, "rotations": ROTATIONS}
 FAMILIES = {**SIGNALS, **FRAMES}
 
@@ -58,6 +66,45 @@ def test_these_families_are_klein_groups(name, seed):
     for first, second, third in ((a, b, c), (b, c, a), (c, a, b)):
         assert torch.allclose(first.apply(second.apply(x)), third.apply(x), atol=1e-5)
         assert torch.allclose(second.apply(first.apply(x)), third.apply(x), atol=1e-5)
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 1000), steps=st.integers(40, 90))
+def test_log_spectra_tell_the_spectral_family_apart(seed, steps):
+    x = torch.randn((2, 3, steps), generator=torch.Generator().manual_seed(seed))
+    spectra = [LogSpectrum(frame=16, bands=8)(transform.apply(x)) for transform in SPECTRAL]
+    for i, one in enumerate(spectra):
+        for other in spectra[:i]:
+            assert (one - other).abs().mean() > 0.1
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 1000), steps=st.integers(40, 90))
+def test_to_log_spectra_the_spectral_family_is_a_klein_group(seed, steps):
+    """Sample by sample an even number of them comes back with its sign turned, which no spectrum shows."""
+    x, spectrum = torch.randn((2, 3, steps), generator=torch.Generator().manual_seed(seed)), LogSpectrum
+    seen = spectrum(frame=16, bands=8)
+    _, a, b, c = SPECTRAL
+    for t in (a, b, c):
+        assert torch.allclose(seen(t.apply(t.apply(x))), seen(x), atol=1e-4)
+    for first, second, third in ((a, b, c), (b, c, a), (c, a, b)):
+        assert torch.allclose(seen(first.apply(second.apply(x))), seen(third.apply(x)), atol=1e-3)
+    assert torch.equal(b.apply(b.apply(x)), x)
+
+
+def test_a_mirrored_spectrum_holds_low_sounds_where_high_ones_were():
+    """Bin k of a frame of n samples becomes bin n / 2 - k."""
+    low = torch.sin(2 * torch.pi * 3 / 32 * torch.arange(256)).reshape(1, 1, -1)
+    high = torch.sin(2 * torch.pi * 13 / 32 * torch.arange(256)).reshape(1, 1, -1)
+    spectrum = LogSpectrum(frame=32, bands=5)
+    mirrored = spectrum(SPECTRAL[2].apply(low))
+    assert torch.allclose(mirrored.exp(), spectrum(high).exp(), atol=1e-4)
+
+
+def test_a_sign_would_be_invisible_to_spectra():
+    x = example("oscillation")
+    spectrum = LogSpectrum(frame=8, bands=4)
+    assert torch.equal(spectrum(OSCILLATION[2].apply(x)), spectrum(x))
 
 
 def test_quarter_turns_are_a_cycle():

@@ -19,12 +19,20 @@ from sensorkd.runs.config_file import parse_config
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+RESULTS = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+# What a command on real recordings names, and the folder of the data.
+REAL = {"utd": "utd_mhad", "femto": "femto", "hydraulic": "hydraulic", "skab": "skab"}
 SHORT = ["training.max_steps=2", "training.batch_size=4"]
 DATA = Path(os.environ.get("SENSORKD_DATA", ROOT.parent / "shared" / "data"))
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+def blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
+
+
+def shell_lines(text: str) -> list[str]:
+    """Commands of the shell blocks, with continued lines joined."""
+    return "".join(blocks("sh", text)).replace("\\\n", " ").splitlines()
 
 
 @pytest.fixture(scope="module")
@@ -64,8 +72,8 @@ def test_the_demo_never_deletes_a_folder_that_is_not_its_own(tmp_path: Path) -> 
 
 def test_every_command_of_the_readme_runs(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(workplace)
-    commands = [line for block in blocks("sh") for line in block.splitlines() if "SENSORKD_DATA" not in line]
-    own = [shlex.split(line) for line in commands if "utd" not in line]
+    commands = shell_lines(README)
+    own = [shlex.split(line) for line in commands if not any(name in line for name in REAL)]
     assert len(own) == 11
     for command in own:
         run(command)
@@ -96,12 +104,17 @@ def test_every_fragment_of_the_page_on_plant_data_is_a_configuration() -> None:
         parse_config(tree)
 
 
-@pytest.mark.skipif(not (DATA / "utd_mhad").is_dir(), reason="UTD-MHAD is not in SENSORKD_DATA")
-def test_the_utd_commands_of_the_readme_run(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", REAL)
+def test_the_commands_on_real_recordings_run(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    folder = DATA / REAL[name]
+    if not folder.is_dir():
+        pytest.skip(f"{REAL[name]} is not in SENSORKD_DATA")
     monkeypatch.chdir(workplace)
     monkeypatch.setenv("SENSORKD_DATA", str(DATA))
-    commands = [line for block in blocks("sh") for line in block.splitlines() if "utd" in line]
-    assert len(commands) == 3
+    commands = [line for text in (README, RESULTS) for line in shell_lines(text) if name in line]
+    assert len(commands) >= 3
     for line in commands:
         run(shlex.split(os.path.expandvars(line)))
 

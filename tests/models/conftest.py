@@ -72,6 +72,27 @@ def make_layered():
 
 
 @pytest.fixture
+def make_student_of_steps():
+    """Shake of 40 samples and heat of so many, and three windows of both."""
+
+    def build(steps):
+        encodings = {
+            "shake": PLAIN,
+            "heat": dataclasses.replace(PLAIN, modality="temperature", sample_shape=(1,), steps=steps),
+        }
+        stats = {
+            name: ChannelStats((0.0,) * e.sample_shape[-1], (1.0,) * e.sample_shape[-1])
+            for name, e in encodings.items()
+        }
+        student = build_student(
+            encodings, stats, adapters_for(encodings, {}), classes=("a", "b"), size=size_named("tiny"), seed=0
+        )
+        return student, {name: torch.randn(3, *encoding.shape) for name, encoding in encodings.items()}
+
+    return build
+
+
+@pytest.fixture
 def layered():
     return make()
 

@@ -205,3 +205,28 @@ def test_an_unknown_size_names_the_nearest():
     with pytest.raises(ConfigError, match="did you mean 'small'"):
         size_named("smal")
     assert dataclasses.asdict(size_named("tiny"))["name"] == "tiny"
+
+
+def test_a_lone_window_of_a_sensor_with_a_single_value_is_no_trouble_in_training(make_student_of_steps):
+    """Batch norm has no statistics of one value: those so far serve, and stay as they were."""
+    student, inputs = make_student_of_steps(1)
+    student.train()
+    presence = torch.tensor([[1, 1], [1, 0], [1, 0]]).float()
+    student.trunk(student.prepare(inputs), torch.ones(3, 2))
+    before = statistics(student.encoder("heat"))
+    output = student.trunk(student.prepare(inputs), presence)
+    assert output.maps["heat"][-1].shape == (1, SIZES["tiny"].signal_widths[-1], 1)
+    after = statistics(student.encoder("heat"))
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+    assert student.encoder("heat").training
+    output.logits.sum().backward()
+    assert student.encoder("heat").stages["stage1"][0].weight.grad is not None
+
+
+def test_a_lone_window_of_several_values_is_its_own_statistics(make_student_of_steps):
+    student, inputs = make_student_of_steps(8)
+    student.train()
+    before = statistics(student.encoder("heat"))
+    student.trunk(student.prepare(inputs), torch.tensor([[1, 1], [1, 0], [1, 0]]).float())
+    after = statistics(student.encoder("heat"))
+    assert not any(torch.equal(value, after[name]) for name, value in before.items())

@@ -45,11 +45,11 @@ def test_a_window_never_crosses_a_gap(record: Any, shake: Any, encodings: Any) -
     recording = record({"acceleration": shake(segments=gap)})
     for t_ref, present, first, last in (
         (5.0, 1, 400, 499),
-        (5.2, 1, 420, 499),  # 0.8 s before the gap
+        (5.2, 1, 420, 479),  # 0.8 s before the gap, then mirrored at 499
         (5.21, 0, 0, 0),
         (7.0, 0, 0, 0),
         (7.79, 0, 0, 0),
-        (7.8, 1, 500, 579),
+        (7.8, 1, 520, 579),
         (8.5, 1, 550, 649),
     ):
         inputs, presence = read_window(recording, round(t_ref * SECOND), encodings())[:2]
@@ -253,3 +253,14 @@ def test_no_sensor_is_dead_before_it_could_be_told(record: Any, heat: Any, encod
     temperature["samples"][:] = 21.5
     told = {"temperature": replace(encodings()["temperature"], rate=20.0, steps=80, stuck_after=8.0)}
     assert read_window(record({"temperature": temperature}), 6 * SECOND, told).presence.tolist() == [1.0]
+
+
+def test_what_was_not_logged_does_not_look_like_a_stuck_sensor(
+    record: Any, shake: Any, encodings: Any
+) -> None:
+    recording = record({"acceleration": shake(seconds=4.85)})
+    told = {"acceleration": replace(encodings()["acceleration"], stuck_after=0.1, min_coverage=0.5)}
+    window = read_window(recording, 5 * SECOND, told)
+    assert window.coverage[0] == pytest.approx(0.85)
+    assert (window.presence[0], window.faults.sum()) == (1.0, 0.0)
+    assert told["acceleration"].assess(window.inputs["acceleration"]).usable == 1.0  # as a device sees it

@@ -1,0 +1,115 @@
+"""Training a run: what it remembers, and what it refuses before the first step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sensorkd.errors import ConfigError
+from sensorkd.runs import Run, RunConfig, train_run
+from sensorkd.runs.data import channel_stats, plan_run
+from sensorkd.runs.train import _trained_prior
+from tests.press_run import RARE, press_config
+
+
+def shares(config: RunConfig) -> np.ndarray:
+    """Of the classes among the labelled windows of the training groups, one by one."""
+    planned = plan_run(config)
+    counts = dict.fromkeys(planned.classes, 0)
+    for label, group in zip(planned.labels.tolist(), planned.groups, strict=True):
+        if label >= 0 and group in planned.split.train:
+            counts[planned.classes[label]] += 1
+    return np.array(list(counts.values())) / sum(counts.values())
+
+
+def test_a_run_remembers_the_class_shares_it_was_trained_with(press_run: Run) -> None:
+    assert press_run.trained_prior == pytest.approx(shares(press_run.config))
+    assert press_run.trained_prior == pytest.approx([12 / 52, 28 / 52, 12 / 52])
+
+
+@pytest.mark.parametrize(
+    ("training", "power"),
+    [
+        ({}, 1.0),
+        ({"sampling": "balanced"}, 0.0),
+        ({"logit_adjustment": 1.0}, 0.0),
+        ({"logit_adjustment": 0.25}, 0.75),
+    ],
+)
+def test_what_evens_classes_out_evens_the_shares_that_are_answered_for(
+    press: Path, tmp_path: Path, training: dict[str, Any], power: float
+) -> None:
+    config = press_config(press, tmp_path, training=training)
+    expected = shares(config) ** power
+    assert _trained_prior(plan_run(config), config) == pytest.approx(expected / expected.sum())
+
+
+def test_few_labels_are_what_the_shares_are_counted_from(press: Path, tmp_path: Path) -> None:
+    config = press_config(press, tmp_path, labels_per_class=4)
+    assert _trained_prior(plan_run(config), config) == pytest.approx([1 / 3] * 3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        (
+            {"deployment_prior": {"ok": 0.9, "worn": 0.1}},
+            "class shares of the plant are not of these classes",
+        ),
+        ({"deployment_prior": {**RARE, "ok": 0.5}}, "which sum to 0.55"),
+        ({"alarm": {"normal": ["fine"]}}, "the alarm rule's normal class 'fine' is none of the classes"),
+        ({"alarm": {"normal": ["ok", "worn", "hot"]}}, "no class is left to raise an alarm"),
+    ],
+)
+def test_names_and_shares_that_do_not_fit_are_told_before_training_begins(
+    press: Path, tmp_path: Path, changes: dict[str, Any], told: str
+) -> None:
+    steps: list[int] = []
+    config = press_config(press, tmp_path / "run", **changes)
+    with pytest.raises(ConfigError, match=told):
+        train_run(config, on_step=lambda step, *_: steps.append(step))
+    assert steps == []
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_with_shares_of_the_plant_is_saved_with_both(press: Path, tmp_path: Path) -> None:
+    training = {"steps": 2, "batch_size": 8, "sampling": "balanced"}
+    config = press_config(press, tmp_path / "run", deployment_prior=RARE, training=training)
+    run = train_run(config)
+    again = Run.load(tmp_path / "run")
+    assert again == run
+    assert again.trained_prior == pytest.approx([1 / 3] * 3)
+    assert again.prior == pytest.approx((0.02, 0.95, 0.03))
+
+
+def test_folds_name_the_test_groups(press: Path, tmp_path: Path) -> None:
+    found = []
+    for fold in range(4):
+        split = {"by": "machine", "dev": ["p3"], "folds": 4, "fold": fold}
+        planned = plan_run(press_config(press, tmp_path, split=split))
+        assert planned.split.dev == ("p3",)
+        assert set(planned.split.train) | set(planned.split.test) == {"p0", "p1", "p2", "p4"}
+        found += planned.split.test
+    assert sorted(found) == ["p0", "p1", "p2", "p4"]
+
+
+def test_limits_of_the_configuration_reach_the_encoding(press: Path, tmp_path: Path) -> None:
+    told = {"span": 0.64, "valid_range": [-9.0, 9.0], "full_scale": [-8.0, 8.0], "stuck_after": 0}
+    encoding = plan_run(press_config(press, tmp_path, inputs={"shake": told})).encodings["shake"]
+    assert (encoding.valid_range, encoding.full_scale) == ((-9.0, 9.0), (-8.0, 8.0))
+    assert encoding.stuck_after is None
+
+
+def test_statistics_do_not_depend_on_how_many_windows_are_looked_at(
+    press: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned = plan_run(press_config(press, tmp_path))
+    every = channel_stats(planned, seed=0)
+    monkeypatch.setattr("sensorkd.runs.data.STATS_WINDOWS", 64)
+    some = channel_stats(planned, seed=0)
+    for name, stats in every.items():
+        assert some[name].mean == pytest.approx(stats.mean, abs=0.2 * stats.std[0])
+        assert some[name].std == pytest.approx(stats.std, rel=0.2)
