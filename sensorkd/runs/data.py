@@ -98,7 +98,10 @@ def plan_run(config: RunConfig) -> Planned:
     names = label_windows(recordings, plan, config.target, encodings=encodings, rule=config.label_rule)
     groups = groups_of(recordings, plan, by)
     train_rows = split.rows(groups, "train")
-    classes = tuple(sorted({name for row in train_rows if (name := names[row]) is not None}))
+    seen = {name for row in train_rows if (name := names[row]) is not None}
+    # A rule tells its classes in their order, from new to worn; tables do not.
+    rule = config.labels.derive.get(config.target)
+    classes = tuple(sorted(seen) if rule is None else [name for name in rule.classes if name in seen])
     if len(classes) < 2:
         raise SplitError(
             "training needs at least two classes",
