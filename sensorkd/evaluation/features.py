@@ -5,6 +5,7 @@ Axes: W windows, T samples, C channels, D features.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,19 +28,24 @@ def window_features(
     presence: NDArray[np.float32],
     encodings: Mapping[str, InputEncoding],
 ) -> NDArray[np.float32]:
-    """(W, D) features of all inputs side by side; NaN where an input is absent.
+    """(W, D) features of all inputs side by side; NaN where an input is absent, finite elsewhere.
 
     Signals: mean, deviation, extremes, last value, slope, skewness, kurtosis, crest factor, the mean and
-    deviation in eight equal parts of the window, and the log power in 16 bands of frequency, evenly spaced
-    in the logarithm, of each channel. Video: mean and deviation of the light and of its change from frame
-    to frame, in 4 x 4 fields, of each channel.
+    deviation in eight equal parts of the window, and the log power in up to 16 bands of frequency, evenly
+    spaced in the logarithm, of each channel. Video: mean and deviation of the light and of its change from
+    frame to frame, in 4 x 4 fields.
     """
     parts = []
     for column, (name, encoding) in enumerate(encodings.items()):
-        values = inputs[name].astype(np.float32) * encoding.scale + encoding.offset
-        low, high = encoding.valid_range
-        values[~((values >= low) & (values <= high))] = np.nan
-        features = _of_frames(values) if values.ndim == 5 else _of_signals(values)
+        # Frames are many; signals may need every digit, where a small swing rides on a large level.
+        kind = np.float32 if inputs[name].ndim == 5 else np.float64
+        with warnings.catch_warnings():
+            # A flat signal has no shape and a dark field no light: 0 then, and nothing to warn of.
+            warnings.simplefilter("ignore", RuntimeWarning)
+            values = inputs[name].astype(kind) * encoding.scale + encoding.offset
+            low, high = encoding.valid_range
+            values[~((values >= low) & (values <= high))] = np.nan
+            features = _of_frames(values) if values.ndim == 5 else _of_signals(values)
         features = np.nan_to_num(features, nan=0.0, posinf=0.0, neginf=0.0)
         features[presence[:, column] == 0] = np.nan
         parts.append(features)
@@ -73,12 +79,12 @@ def _bands(centred: Floats) -> Floats:
         return np.zeros((len(centred), 0))
     edges = np.unique(np.geomspace(1, power.shape[1], min(BANDS, power.shape[1]) + 1).astype(int)) - 1
     summed = np.add.reduceat(power, edges[:-1], axis=1)
-    return np.log(summed + TINY).reshape(len(centred), -1)
+    return np.log(summed + TINY).reshape(len(centred), summed.shape[1] * summed.shape[2])
 
 
 def _of_frames(values: Floats) -> Floats:
     """(W, T, H, W', C) -> (W, D)."""
-    rows, columns = (np.array_split(np.arange(size), 4) for size in values.shape[2:4])
+    rows, columns = (np.array_split(np.arange(size), min(4, size)) for size in values.shape[2:4])
     change = np.diff(values, axis=1)
     features = []
     for row in rows:

@@ -37,8 +37,7 @@ from sensorkd.recordings.writer import RecordingDraft
 from sensorkd.testing.plant_sensors import SENSORS, Array, Machine, Run
 from sensorkd.timeline import SECOND
 
-__all__ = ["CONDITIONS", "LIFE", "Disturbances", "Machine", "SimulatedStream"]
-__all__ += ["simulate", "write_life_tests", "write_plant"]
+__all__ = ["CONDITIONS", "LIFE", "Disturbances", "Machine", "simulate", "write_life_tests", "write_plant"]
 
 CONDITIONS = ("healthy", "bearing_fault", "looseness", "rotor_rub", "belt_slip", "fan_stopped")
 DAY, AMBIENT_SWING, SHIFT_LOADS = 6 * 3600.0, 4.0, np.array([0.3, 0.0, -0.3])  # s; K; of three shifts

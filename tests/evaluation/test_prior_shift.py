@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -10,7 +11,8 @@ import pytest
 from scipy.special import log_softmax, softmax
 
 from sensorkd.errors import ConfigError
-from sensorkd.evaluation.prior_shift import estimate_prior, shift_logits
+from sensorkd.evaluation.prior_shift import estimate_prior, report_prior, shift_logits
+from sensorkd.training.metrics import classification_metrics
 
 MEANS = np.array([[0.0, 0.0], [2.0, 0.0], [0.5, 1.8]])
 TRAINED = np.array([0.5, 0.3, 0.2])
@@ -106,6 +108,43 @@ def test_what_are_no_probabilities_is_refused() -> None:
 def test_logits_of_other_classes_are_refused() -> None:
     with pytest.raises(ConfigError, match="not of the logits' classes"):
         shift_logits(np.zeros((4, 2)), TRAINED, TRAINED)
+
+
+NAMES = ("idle", "run", "jam")
+
+
+def test_a_report_sets_three_kinds_of_shares_side_by_side() -> None:
+    plant = np.array([0.1, 0.1, 0.8])
+    labels, logits = windows(plant, count=4000)
+    found = report_prior(logits, labels, TRAINED, NAMES)
+    assert found.answered == dict(zip(NAMES, TRAINED.tolist(), strict=True))
+    assert found.judged == {name: (labels == kind).mean() for kind, name in enumerate(NAMES)}
+    assert list(found.estimated.values()) == pytest.approx(plant, abs=0.04)
+    assert found.converged
+    estimate = np.array(list(found.estimated.values()))
+    expected = classification_metrics(shift_logits(logits, TRAINED, estimate), labels)
+    assert found.adjusted.to_json() == expected.to_json()
+    assert found.adjusted.accuracy > classification_metrics(logits, labels).accuracy
+
+
+def test_a_class_that_no_judged_window_has_is_told_as_nought() -> None:
+    labels, logits = windows(np.array([0.5, 0.5, 0.0]), count=200)
+    found = report_prior(logits, labels, TRAINED, NAMES)
+    assert found.judged["jam"] == 0.0
+    assert sum(found.judged.values()) == pytest.approx(1.0)
+    assert sum(found.estimated.values()) == pytest.approx(1.0)
+
+
+def test_a_report_in_a_line_and_as_plain_values() -> None:
+    labels, logits = windows(TRAINED, count=400)
+    found = report_prior(logits.astype(np.float32), labels, tuple(TRAINED), NAMES)
+    line = found.told()
+    assert line.startswith("class shares (answered for / judged / estimated without labels): idle 0.50 / 0.")
+    assert f"accuracy {found.adjusted.accuracy:.3f}" in line
+    tree = json.loads(json.dumps(found.to_json(), allow_nan=False))
+    assert set(tree) == {"answered", "judged", "estimated", "converged", "adjusted"}
+    assert set(tree["adjusted"]) == {"windows", "accuracy", "macro_f1", "nll", "ece"}
+    assert set(tree["estimated"]) == set(NAMES)
 
 
 def test_no_torch_is_needed() -> None:
