@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,11 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sensorkd.errors import ConfigError, WindowError
-from sensorkd.recordings import Recording, open_recordings
+from sensorkd.recordings import LabelTrack, Recording, open_recordings
 from sensorkd.timeline import SECOND
-from sensorkd.windows.labels import UNLABELLED, encode_labels, label_windows
+from sensorkd.windows.labels import UNLABELLED, encode_labels, label_windows, labels_of_spans
 from sensorkd.windows.plan import plan_windows
 from sensorkd.windows.table_labels import EventRule, with_label_table
 
@@ -229,6 +232,36 @@ def test_a_whole_window_takes_the_label_of_most_of_the_recording(
     plan = plan_windows([recording], whole)
     assert label_windows([recording], plan, "state", encodings=whole, rule="majority") == ["a"]
     assert label_windows([recording], plan, "state", encodings=whole) == ["b"]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 6), st.integers(1, 9), st.sampled_from("ab?")), max_size=12),
+    st.integers(1, 12),
+)
+def test_labels_are_those_found_by_looking_at_every_instant(
+    runs: list[tuple[int, int, str]], span: int
+) -> None:
+    held: dict[int, str] = {}
+    intervals, time = [], 0
+    for pause, length, label in runs:
+        time += pause
+        if label != "?":
+            intervals.append((time, time + length, label))
+            held |= dict.fromkeys(range(time, time + length), label)
+        time += length
+    intervals += intervals[:2]  # a row told twice changes nothing
+    track = LabelTrack(
+        np.array([item[0] for item in intervals], np.int64),
+        np.array([item[1] for item in intervals], np.int64),
+        tuple(item[2] for item in intervals),
+    )
+    stops = np.arange(span, time + span + 3)
+    expected: list[str | None] = []
+    for stop in stops.tolist():
+        votes = Counter(held[instant] for instant in range(stop - span, stop) if instant in held)
+        best = votes.most_common(1)
+        expected.append(best[0][0] if best and 2 * best[0][1] > span else None)
+    assert labels_of_spans(track, stops - span, stops) == expected
 
 
 def test_a_recording_without_the_track_is_unlabelled(record: Any, shake: Any, encodings: Any) -> None:
