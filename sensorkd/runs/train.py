@@ -38,7 +38,7 @@ def train_run(
         SensorkdError: data or configuration cannot be used.
     """
     folder = Path(config.out)
-    _check_folder(folder, resume=resume)
+    _check_folder(folder, config, resume=resume)
     planned = plan_run(config)
     for note in planned.notes:
         if on_note is not None:
@@ -87,7 +87,7 @@ def _check_classes(run: Run) -> None:
         run.config.alarm.rule().is_normal(run.classes)
 
 
-def _check_folder(folder: Path, *, resume: bool) -> None:
+def _check_folder(folder: Path, config: RunConfig, *, resume: bool) -> None:
     begun = (folder / CONFIG).exists()
     if begun and not resume:
         raise RunError(
@@ -97,6 +97,18 @@ def _check_folder(folder: Path, *, resume: bool) -> None:
         )
     if resume and not begun:
         raise RunError("there is no run to resume", file=folder, mend="train without --resume")
+    if resume:
+        before, now = Run.load(folder).config.model_dump(mode="json"), config.model_dump(mode="json")
+        differing = [key for key in now if key != "out" and now[key] != before[key]]
+        if differing:
+            # Another target may fit the very same network: its weights would be taken up in silence.
+            raise RunError(
+                "the run was begun with another configuration",
+                file=folder / CONFIG,
+                found={key: before[key] for key in differing},
+                expected={key: now[key] for key in differing},
+                mend="resume with the configuration it was begun with, or train into a new folder",
+            )
 
 
 def _recipe(run: Run) -> Recipe:

@@ -37,5 +37,15 @@ def test_a_refused_resume_leaves_the_run_as_it_was(
     assert (run_folder / "config.yaml").read_text() == before
 
 
+def test_a_run_of_another_target_or_data_is_not_resumed(
+    overrides: list[str], run_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for change in ("target=machine", "labels_per_class=1", "inputs.video.required=true"):
+        assert main(["train", str(CONFIG), *overrides, f"out={run_folder}", change, "--resume"]) == 2
+        told = capsys.readouterr().err
+        assert "begun with another configuration" in told
+        assert change.split("=")[0].split(".")[0] in told
+
+
 def test_there_must_be_something_to_resume(overrides: list[str], tmp_path: Path) -> None:
     assert main(["train", str(CONFIG), *overrides, f"out={tmp_path / 'none'}", "--resume"]) == 2
