@@ -102,7 +102,14 @@ class InputEncoding:
     @property
     def limits(self) -> quality.Limits:
         """What samples must be like to be usable."""
-        return quality.Limits(self.scale, self.offset, self.valid_range, self.full_scale, self.stuck_run)
+        return quality.Limits(
+            scale=self.scale,
+            offset=self.offset,
+            valid_range=self.valid_range,
+            full_scale=self.full_scale,
+            stuck_run=self.stuck_run,
+            blank=self.stuck_after is not None,
+        )
 
     def assess(self, window: NDArray[Any]) -> quality.Quality:
         """What is wrong with the samples of a window."""
@@ -161,7 +168,7 @@ class InputEncoding:
         coverage = self.coverage(t0=t0, rate=rate, count=count, stop=stop)
         wanted = np.where((wanted > newest) & (wanted < newest + 1), newest, wanted)  # within its period
         # Back and forth between the first sample and the newest.
-        turn = np.mod(wanted, max(2 * newest, 1))
+        turn = np.mod(wanted, 2 * newest) if newest else np.zeros(self.steps)
         return np.minimum(turn, 2 * newest - turn), float(coverage)
 
     def coverage(self, *, t0: Any, rate: Any, count: Any, stop: Any) -> NDArray[np.float64]:

@@ -17,7 +17,7 @@ __all__ = ["FAULTS", "Limits", "Quality", "assess", "holds_still"]
 
 FAULTS = ("not finite", "out of range", "saturated", "stuck", "frozen", "blank")
 # Fewer equal values in a row than this prove nothing: a coarse sensor of a quiet machine repeats itself.
-FEWEST_SAMPLES, FEWEST_FRAMES = 32, 4
+FEWEST_SAMPLES, FEWEST_FRAMES = 100, 4
 
 Mask = NDArray[np.bool_]
 
@@ -28,8 +28,9 @@ class Limits:
 
     valid_range: physical limits of what can be true. full_scale: physical limits of what the sensor can
     report; at them it is saturated. None: the ends of a signed integer, the top of an unsigned one, and
-    nothing for floats. stuck_run: as many equal samples in a row are a dead sensor, as many equal
-    frames a dead camera; None: never.
+    nothing for floats and for single bytes, which may well be switches. stuck_run: as many equal samples
+    in a row are a dead sensor, as many equal frames a dead camera; None: never. blank: whether a frame of
+    one colour is a fault.
     """
 
     scale: float
@@ -37,6 +38,7 @@ class Limits:
     valid_range: tuple[float, float]
     full_scale: tuple[float, float] | None = None
     stuck_run: int | None = None
+    blank: bool = True
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def assess(samples: NDArray[Any], limits: Limits) -> Quality:
         ):
             bad |= {} if found is None else {fault: found}
     else:
-        bad |= _bad_frames(samples, limits.stuck_run)
+        bad |= _bad_frames(samples, limits)
     shares = np.zeros(len(FAULTS), np.float32)
     usable: Any = np.ones((1, 1), bool)
     for index, fault in enumerate(FAULTS):
@@ -110,7 +112,7 @@ def _saturated(samples: NDArray[Any], limits: Limits) -> Mask | None:
         # Half a step inwards, so that rounding to the stored step does not hide the end.
         step = 0.5 if np.issubdtype(samples.dtype, np.integer) else 1e-6 * (ends[1] - ends[0])
         low, high = ends[0] + step, ends[1] - step
-    elif np.issubdtype(samples.dtype, np.integer):
+    elif np.issubdtype(samples.dtype, np.integer) and samples.dtype.itemsize > 1:
         kind = np.iinfo(samples.dtype)
         # The lowest unsigned number is how a sensor at rest says nought.
         low, high = (kind.min if kind.min < 0 else -math.inf), kind.max
@@ -141,12 +143,12 @@ def _mark_runs(same: Mask, run: int, mask: Mask) -> None:
             mask[first : last + 1] = True
 
 
-def _bad_frames(frames: NDArray[Any], run: int | None) -> dict[str, Mask]:
-    flat = frames.reshape(len(frames), -1)
+def _bad_frames(frames: NDArray[Any], limits: Limits) -> dict[str, Mask]:
+    flat, run = frames.reshape(len(frames), -1), limits.stuck_run
     shape = (len(frames), *[1] * (frames.ndim - 1))
     bad: dict[str, Mask] = {}
     blank = flat.min(axis=1) == flat.max(axis=1)
-    if blank.any():
+    if limits.blank and blank.any():
         bad["blank"] = blank.reshape(shape)
     if run is not None and len(flat) >= run:
         mask = np.zeros(len(flat), bool)

@@ -33,8 +33,8 @@ class AccelerationAdapter(SensorAdapter):
         # Piezo sensors for shock reach a few thousand g; beyond that it is a broken wire.
         valid_range=(-50_000.0, 50_000.0),
         units={"g": (9.80665, 0.0), "mg": (9.80665e-3, 0.0), "mm/s2": (1e-3, 0.0), "m/s^2": (1.0, 0.0)},
-        # Even at rest the last digits of a live sensor move.
-        stuck_after=0.05,
+        # Even at rest the last digits of a live sensor move, if it has digits enough.
+        stuck_after=1.0,
     )
 
     def __init__(

@@ -22,6 +22,6 @@ class TemperatureAdapter(SensorAdapter):
             "C": (1.0, 0.0),
             "°C": (1.0, 0.0),
         },
-        # A thermometer that reports tenths may well say the same for minutes.
-        stuck_after=600.0,
+        # A thermometer that reports whole degrees may well say the same for many minutes.
+        stuck_after=3600.0,
     )

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["VideoAdapter"]
 
 ANY_SIZE = (None, None, None)
-# Seconds of one and the same frame: a live sensor has noise, if only in a few pixels.
-FROZEN_AFTER = 0.5
+# Seconds of one and the same frame. A live sensor has noise, but a codec may hide it until its next whole frame.
+FROZEN_AFTER = 10.0
 COLOUR = StreamSpec(
     modality="video",
     unit="1",
@@ -36,7 +36,8 @@ DEPTH = StreamSpec(
     valid_range=(0.0, 20_000.0),
     units={"m": (1000.0, 0.0), "cm": (10.0, 0.0)},
     resampling="nearest",
-    stuck_after=FROZEN_AFTER,
+    # A depth camera that sees nothing says 0 everywhere, for as long as there is nothing.
+    stuck_after=None,
 )
 THERMAL = StreamSpec(
     modality="video",

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-__all__ = ["AsJson", "console", "emit", "note", "reading_bar", "training_bar"]
+from sensorkd.errors import ConfigError, SensorkdError
+
+__all__ = ["AsJson", "check_out", "console", "emit", "end", "note", "reading_bar", "training_bar"]
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else.")]
 
@@ -28,6 +31,34 @@ def emit(result: Mapping[str, Any], text: str, *, as_json: bool) -> None:
 def note(text: str) -> None:
     """Something a user should know that is not the result."""
     console.print(text, markup=False)
+
+
+def end(failed: Sequence[SensorkdError]) -> None:
+    """Tell what could not be used, and leave with 1 if there is any: the others went on.
+
+    Raises:
+        typer.Exit: with exit code 1.
+    """
+    for error in failed:
+        note(f"error: {error}")
+    if failed:
+        raise typer.Exit(1)
+
+
+def check_out(path: Path) -> None:
+    """Refuse a file that could not be written before the work for it is done.
+
+    Raises:
+        ConfigError: its folder does not exist.
+    """
+    if not path.parent.is_dir():
+        raise ConfigError(
+            "the folder to write into does not exist",
+            file=path,
+            found=f"no folder {path.parent}",
+            expected="a folder that exists",
+            mend="make it first, or correct --out",
+        )
 
 
 def _bar(*columns: Any) -> Progress:

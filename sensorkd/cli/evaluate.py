@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sensorkd.cli.console import AsJson, emit, note
+from sensorkd.cli.console import AsJson, emit, end, note
 
 __all__ = ["run"]
 
@@ -47,3 +47,4 @@ def run(
     if result.alarms is not None:
         parts.append("\n".join(result.alarms.lines()))
     emit(result.to_json(), "\n\n".join(parts), as_json=as_json)
+    end(result.failed)

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from sensorkd.cli.console import AsJson, emit, note
+from sensorkd.cli.console import AsJson, check_out, emit, end, note
+from sensorkd.errors import SensorkdError
 
 __all__ = ["run"]
 
@@ -29,14 +30,19 @@ def run(
     from sensorkd.edge import EdgeBundle
     from sensorkd.evaluation.predict import predict_archives, write_table
 
-    table, notes = predict_archives(EdgeBundle.open(bundle), paths, layout)
+    if out is not None:
+        check_out(out)
+    failed: list[SensorkdError] = []
+    table, notes = predict_archives(EdgeBundle.open(bundle), paths, layout, on_error=failed.append)
     for line in notes:
         note(line)
     if out is not None:
         write_table(table, out)
         counts = table["verdict"].value_counts().to_dict()
         text = f"wrote {out}: {len(table)} windows; " + ", ".join(f"{k} {v}" for k, v in counts.items())
-        emit({"file": str(out), "windows": len(table), "verdicts": counts}, text, as_json=as_json)
-        return
-    rows = json.loads(table.to_json(orient="records"))
-    emit({"windows": len(table), "predictions": rows}, table.to_csv(index=False).rstrip(), as_json=as_json)
+        told = {"file": str(out), "windows": len(table), "verdicts": counts}
+    else:
+        rows, text = json.loads(table.to_json(orient="records")), table.to_csv(index=False).rstrip()
+        told = {"windows": len(table), "predictions": rows}
+    emit({**told, "errors": [str(error) for error in failed]}, text, as_json=as_json)
+    end(failed)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sensorkd.cli.console import AsJson, emit, note
+from sensorkd.cli.console import AsJson, emit, end, note
 
 __all__ = ["run"]
 
@@ -38,3 +38,4 @@ def run(
         note(line)
     text = f"wrote {path}: {path.stat().st_size:,} bytes, macro-F1 {judged.overall.macro_f1:.3f}"
     emit({"file": str(path), **judged.to_json()}, text, as_json=as_json)
+    end(judged.failed)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sensorkd.cli.console import AsJson, emit, note
+from sensorkd.cli.console import AsJson, check_out, emit, end, note
 
 __all__ = ["run"]
 
@@ -25,6 +25,7 @@ def run(
     from sensorkd.evaluation.evaluate import windows_for
     from sensorkd.runs.run import Run
 
+    check_out(out)
     windows = windows_for(Run.load(like), [str(path) for path in paths])
     for line in windows.notes:
         note(line)
@@ -33,3 +34,4 @@ def run(
     count = len(windows.arrays)
     text = f"wrote {out}: {count} windows, " + ", ".join(f"{name} {shape}" for name, shape in shapes.items())
     emit({"file": str(out), "windows": count, "inputs": shapes}, text, as_json=as_json)
+    end(windows.failed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ __all__ = ["AlarmReport", "choose_rule", "report_alarms", "scored_windows"]
 class AlarmReport:
     """metrics: of the rule that is used. chosen: how its threshold came about. curve: over all thresholds of
     the judged windows. best: the point within the budget, in hindsight: what a better threshold could have
-    given, never what was achieved.
+    given, never what was achieved. windows: what it was all judged by.
     """
 
     metrics: AlarmMetrics
@@ -31,6 +31,7 @@ class AlarmReport:
     curve: AlarmCurve
     budget: float | None
     best: AlarmMetrics | None
+    windows: ScoredWindows = field(repr=False, compare=False)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -89,7 +90,10 @@ def choose_rule(config: AlarmConfig, dev: ScoredWindows | None) -> tuple[AlarmRu
     rule = config.rule()
     if config.budget is None or dev is None:
         return rule, "as configured"
-    point = at_budget(alarm_curve(dev, rule, early=config.early), config.budget)
+    curve = alarm_curve(dev, rule, early=config.early)
+    if not curve.points[0].episodes:
+        return rule, "as configured, since the dev groups hold no fault to choose by"
+    point = at_budget(curve, config.budget)
     if point is None:
         return rule, "as configured, since no threshold keeps the budget on the dev groups"
     return point.rule, f"chosen on the dev groups for {config.budget:g} false alarms a day"
@@ -99,4 +103,5 @@ def report_alarms(windows: ScoredWindows, config: AlarmConfig, rule: AlarmRule, 
     """Judge a rule, and draw its curve."""
     curve = alarm_curve(windows, rule, early=config.early)
     best = None if config.budget is None else at_budget(curve, config.budget)
-    return AlarmReport(alarm_metrics(windows, rule, early=config.early), chosen, curve, config.budget, best)
+    metrics = alarm_metrics(windows, rule, early=config.early)
+    return AlarmReport(metrics, chosen, curve, config.budget, best, windows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorkd.alarms import AlarmRule
-from sensorkd.errors import WindowError
+from sensorkd.errors import ArchiveError, SensorkdError, WindowError
 from sensorkd.evaluation.alarm_report import AlarmReport, choose_rule, report_alarms, scored_windows
 from sensorkd.evaluation.alarm_windows import ScoredWindows
 from sensorkd.evaluation.prior_shift import PriorReport, report_prior
-from sensorkd.runs.data import Planned, as_dataset, open_data, plan_run
+from sensorkd.runs.data import Planned, as_dataset, check_memory, open_data, plan_run, read_arrays
 from sensorkd.runs.run import Run
 from sensorkd.training.batches import ArrayDataset
 from sensorkd.training.inference import predict_logits, predict_subsets
@@ -38,13 +39,17 @@ __all__ = [
 
 @dataclass(frozen=True)
 class RunWindows:
-    """Windows in memory as a run's model takes them. labels: (W,), -1 where unknown. groups: W names."""
+    """Windows in memory as a run's model takes them. labels: (W,), -1 where unknown. groups: W names.
+
+    failed: files that could not be opened; the others went on.
+    """
 
     arrays: WindowArrays
     labels: NDArray[np.int64]
     groups: list[str]
     clocks: list[str]
     notes: list[str]
+    failed: tuple[SensorkdError, ...] = ()
 
     @property
     def dataset(self) -> ArrayDataset:
@@ -59,7 +64,8 @@ class Evaluation:
 
     logits: (W, N) of the judged windows; subset_logits: "a+b" -> the same with only those. labels, groups,
     recordings, t_ref: theirs. health: input -> counts over all windows, labelled or not. alarms: None where
-    the configuration has no alarm rule. prior: how class shares have shifted.
+    the configuration has no alarm rule. prior: how class shares have shifted. failed: files that
+    could not be opened.
     """
 
     overall: Metrics
@@ -76,6 +82,7 @@ class Evaluation:
     alarms: AlarmReport | None
     prior: PriorReport
     notes: list[str]
+    failed: tuple[SensorkdError, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The metrics and the classes, as plain values."""
@@ -92,6 +99,7 @@ class Evaluation:
             "prior": self.prior.to_json(),
             "alarms": None if self.alarms is None else self.alarms.to_json(),
             "notes": self.notes,
+            "errors": [str(error) for error in self.failed],
         }
 
 
@@ -142,6 +150,7 @@ def evaluate_windows(run: Run, windows: RunWindows) -> Evaluation:
         alarms=_alarms(run, windows, every_logit),
         prior=report_prior(logits, truth, run.prior, run.classes),
         notes=[*windows.notes, *_notes(run, groups)],
+        failed=windows.failed,
     )
 
 
@@ -155,12 +164,16 @@ def _alarms(run: Run, windows: RunWindows, logits: NDArray[np.float32]) -> Alarm
     config = run.config.alarm
     if config is None:
         return None
-    dev = None
+    dev, lacking = None, ""
     if config.budget is not None and run.groups["dev"]:
-        chosen_on = windows_for(run, side="dev")
-        dev = _scored(run, chosen_on, predict_logits(run.student(), chosen_on.dataset), config.rule())
+        try:
+            chosen_on = windows_for(run, side="dev")
+            dev = _scored(run, chosen_on, predict_logits(run.student(), chosen_on.dataset), config.rule())
+        except ArchiveError as error:
+            # Other archives can be judged where those of training are not.
+            lacking = f", since the archives of the dev groups cannot be read: {error.problem}"
     rule, chosen = choose_rule(config, dev)
-    return report_alarms(_scored(run, windows, logits, rule), config, rule, chosen)
+    return report_alarms(_scored(run, windows, logits, rule), config, rule, chosen + lacking)
 
 
 def _scored(run: Run, windows: RunWindows, logits: NDArray[np.float32], rule: AlarmRule) -> ScoredWindows:
@@ -196,6 +209,9 @@ def windows_for(
         SensorkdError: archives cannot be used.
     """
     config = run.config
+    if labels is not None:
+        told = config.labels.model_copy(update={"table": labels})
+        config = config.model_copy(update={"labels": told})
     if paths is None:
         planned = plan_run(config)
         rows = planned.split.rows(planned.groups, side)
@@ -205,40 +221,72 @@ def windows_for(
                 inside=f"split.{side}",
                 mend="name archives with --data",
             )
-        return _read(planned, rows)
-    told = config.labels if labels is None else config.labels.model_copy(update={"table": labels})
-    recordings, notes = open_data(paths, config.layout, told)
+        return _read(run, planned, rows)
+    failed: list[SensorkdError] = []
+    recordings, notes = open_data(paths, config.layout, config.labels, on_error=failed.append)
+    if failed and not recordings:
+        raise failed[0]
     plan = plan_windows(
         recordings,
         run.encodings,
         hop=config.hop,
         segment_of=config.windows.segment_of,
-        required=[name for name, item in config.inputs.items() if item.required],
+        required=config.required,
     )
     notes += [f"no window from {name}: {why}" for name, why in plan.skipped]
     if any(config.target in recording.tracks for recording in recordings):
         names = label_windows(
             recordings, plan, config.target, encodings=run.encodings, rule=config.label_rule
         )
-        numbers = encode_labels(names, run.classes)
+        numbers = _numbers(names, run.classes, notes)
     else:
         numbers = np.full(len(plan), -1, np.int64)
+        targets = sorted({name for recording in recordings for name in recording.tracks})
+        notes.append(f"nothing here labels target {config.target!r}; there are labels for {targets}")
     known_groups = config.split.by == "recording" or all(
         config.split.by in recording.identity for recording in recordings
     )
     groups = groups_of(recordings, plan, config.split.by if known_groups else "recording")
+    check_memory(run.encodings, len(plan))
     arrays = read_windows(recordings, plan, run.encodings)
     clocks = [recordings[index].clock for index in plan.recording]
-    return RunWindows(arrays, numbers, groups, clocks, notes)
+    windows = RunWindows(arrays, numbers, groups, clocks, notes, tuple(failed))
+    return _with_required(windows, config.required)
 
 
-def _read(planned: Planned, rows: NDArray[np.int64]) -> RunWindows:
-    plan = planned.plan.select(rows)
-    arrays = read_windows(planned.recordings, plan, planned.encodings)
-    return RunWindows(
+def _read(run: Run, planned: Planned, rows: NDArray[np.int64]) -> RunWindows:
+    arrays, notes = read_arrays(planned, rows), list(planned.notes)
+    names = [None if label < 0 else planned.classes[label] for label in planned.labels[rows].tolist()]
+    windows = RunWindows(
         arrays,
-        planned.labels[rows],
+        _numbers(names, run.classes, notes),  # the table may have changed since
         [planned.groups[row] for row in rows],
-        [planned.recordings[index].clock for index in plan.recording],
-        planned.notes,
+        [planned.recordings[index].clock for index in planned.plan.recording[rows]],
+        notes,
+    )
+    return _with_required(windows, run.config.required)
+
+
+def _numbers(names: Sequence[str | None], classes: Sequence[str], notes: list[str]) -> NDArray[np.int64]:
+    """Class numbers; what the model does not know is not judged, and noted."""
+    strange = Counter(name for name in names if name is not None and name not in classes)
+    if strange:
+        told = ", ".join(f"{name!r} {count}" for name, count in strange.most_common())
+        notes.append(f"windows of classes that the model does not know are not judged: {told}")
+    return encode_labels([None if name in strange else name for name in names], classes)
+
+
+def _with_required(windows: RunWindows, required: Sequence[str]) -> RunWindows:
+    """Without the windows that lack a required input, which is known for certain once they are read."""
+    kept = windows.arrays.with_inputs(required)
+    lost = len(windows.labels) - len(kept)
+    if not lost:
+        return windows
+    return RunWindows(
+        windows.arrays.select(kept),
+        windows.labels[kept],
+        [windows.groups[row] for row in kept],
+        [windows.clocks[row] for row in kept],
+        [*windows.notes, f"{lost} windows are left out, since a required input is absent: {list(required)}"],
+        windows.failed,
     )

@@ -38,7 +38,7 @@ def window_features(
     parts = []
     for column, (name, encoding) in enumerate(encodings.items()):
         # Frames are many; signals may need every digit, where a small swing rides on a large level.
-        kind = np.float32 if inputs[name].ndim == 5 else np.float64
+        kind = "f4" if inputs[name].ndim == 5 else "f8"
         with warnings.catch_warnings():
             # A flat signal has no shape and a dark field no light: 0 then, and nothing to warn of.
             warnings.simplefilter("ignore", RuntimeWarning)

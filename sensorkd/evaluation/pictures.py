@@ -69,8 +69,9 @@ def confusion_picture(confusion: NDArray[np.int64], classes: Sequence[str], *, t
     axes = figure.subplots()
     share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    axes.set_xticks(range(len(classes)), classes, rotation=40, ha="right", fontsize=8)
-    axes.set_yticks(range(len(classes)), classes, fontsize=8)
+    # A class is called what it is called: a dollar begins no formula.
+    axes.set_xticks(range(len(classes)), classes, rotation=40, ha="right", fontsize=8, parse_math=False)
+    axes.set_yticks(range(len(classes)), classes, fontsize=8, parse_math=False)
     if len(classes) <= 15:
         for row, column in np.ndindex(*confusion.shape):
             if confusion[row, column]:
@@ -116,11 +117,10 @@ def window_pictures(
             else:
                 _draw(axes, values[row].astype(np.float64) * encoding.scale + encoding.offset, encoding)
             if row == 0:
-                axes.set_title(
-                    f"{name} [{encoding.unit}]" if encoding.unit != "1" else name, fontsize=9, color=INK
-                )
+                unit = "" if encoding.unit == "1" else f" [{encoding.unit}]"
+                axes.set_title(f"{name}{unit}", fontsize=9, color=INK, parse_math=False)
             if column == 0:
-                axes.set_ylabel(captions[row], fontsize=8, color=INK)
+                axes.set_ylabel(captions[row], fontsize=8, color=INK, parse_math=False)
             if row == rows - 1 and values.ndim == 3:
                 axes.set_xlabel("step" if encoding.whole else "seconds", fontsize=8, color=INK)
     figure.suptitle(title, x=0.01, ha="left", fontsize=10, color=INK)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ import pandas as pd
 
 from sensorkd import timeline
 from sensorkd.edge import EdgeBundle, EdgePredictor
-from sensorkd.errors import ConfigError, MissingExtraError
+from sensorkd.errors import ConfigError, MissingExtraError, SensorkdError
 from sensorkd.recordings import open_recordings
 from sensorkd.windows.plan import plan_windows
 from sensorkd.windows.read import read_windows
@@ -21,9 +21,15 @@ BATCH = 64
 
 
 def predict_archives(
-    bundle: EdgeBundle, paths: Sequence[str | Path], layout: str | Path | None = None
+    bundle: EdgeBundle,
+    paths: Sequence[str | Path],
+    layout: str | Path | None = None,
+    *,
+    on_error: Callable[[SensorkdError], None] | None = None,
 ) -> tuple[pd.DataFrame, list[str]]:
     """One row a window, and notes on recordings that hold none.
+
+    on_error: told of files that cannot be opened, and the others go on; None raises.
 
     Columns: recording; time, the window's end (UTC, or seconds on a relative clock); verdict,
     probability, missing; p.<class>.
@@ -32,7 +38,13 @@ def predict_archives(
         SensorkdError: an archive cannot be used.
     """
     description = bundle.description
-    recordings = open_recordings(paths, layout)
+    failed: list[SensorkdError] = []
+    recordings = open_recordings(paths, layout, on_error=None if on_error is None else failed.append)
+    if failed and not recordings:
+        raise failed[0]
+    if on_error is not None:
+        for error in failed:
+            on_error(error)
     hop = None if description.hop is None else round(description.hop * timeline.SECOND)
     plan = plan_windows(recordings, description.inputs, hop=hop, segment_of=description.segment_of)
     predictor = EdgePredictor(bundle)

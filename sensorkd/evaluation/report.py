@@ -22,6 +22,7 @@ from sensorkd._version import __version__
 from sensorkd.alarms import alarm_active
 from sensorkd.encoding import InputEncoding
 from sensorkd.errors import ConfigError
+from sensorkd.evaluation.alarm_report import AlarmReport
 from sensorkd.evaluation.evaluate import Evaluation, RunWindows, evaluate_windows, windows_for
 from sensorkd.evaluation.pictures import confusion_picture, window_pictures
 from sensorkd.evaluation.report_pictures import alarm_courses, budget_curve, reliability, term_curves
@@ -82,6 +83,7 @@ def report_html(run: Run, windows: RunWindows, judged: Evaluation) -> str:
         data=_data(planned),
         footprint=footprint_of(run),
         pictures={name: _inline(figure) for name, figure in _pictures(run, windows, judged).items()},
+        trained_on=sorted(set(judged.groups) & set(run.groups["train"])),
         shown=LONGEST_LIST,
     )
 
@@ -138,7 +140,7 @@ def _pictures(run: Run, windows: RunWindows, judged: Evaluation) -> dict[str, Fi
         figures["curves"] = term_curves(run.folder / LOG)
     if judged.alarms is not None:
         figures["budget"] = budget_curve(judged.alarms.curve, judged.alarms.budget)
-        figures["courses"] = _courses(judged, shares)
+        figures["courses"] = _courses(judged.alarms)
     return figures
 
 
@@ -171,17 +173,16 @@ def _examples(
     return figures
 
 
-def _courses(judged: Evaluation, shares: NDArray[np.float64]) -> Figure:
-    """Alarm scores of the labelled windows over time."""
-    assert judged.alarms is not None
-    rule = judged.alarms.metrics.rule
-    names = np.array(judged.recordings, np.str_)
-    order = np.lexsort((judged.t_ref, names))
-    names, scores = names[order], rule.scores(shares, judged.classes)[order]
+def _courses(alarms: AlarmReport) -> Figure:
+    """Scores of all windows over time, labelled or not, as the alarms were judged by them."""
+    rule, windows = alarms.metrics.rule, alarms.windows
+    names = np.asarray(windows.recording, np.str_)
+    order = np.lexsort((windows.t_ref, names))
+    names, scores, truth = names[order], windows.scores[order], windows.truth[order]
     starts = np.flatnonzero(np.append(True, names[1:] != names[:-1]))
-    fault = ~rule.is_normal(judged.classes)[judged.labels[order]]
+    fault = (truth >= 0) & ~rule.is_normal(windows.classes)[truth]
     active = alarm_active(scores, rule, starts=starts)
-    return alarm_courses(names, judged.t_ref[order], scores, fault, active, rule.threshold)
+    return alarm_courses(names, windows.t_ref[order], scores, fault, active, rule.threshold)
 
 
 def _inline(figure: Figure) -> str:

@@ -34,7 +34,8 @@ def term_curves(log: Path) -> Figure:
     for name, colour in zip(terms, COLOURS, strict=False):
         axes.plot(steps, [record[name] for record in records], color=colour, label=name, linewidth=1.6)
     axes.set(yscale="log", xlabel="optimiser step", ylabel="term of the loss")
-    axes.legend(frameon=False, fontsize=8)
+    if terms:
+        axes.legend(frameon=False, fontsize=8)
     plain_axes(axes)
     if judged:
         axes = grid[0][1]
@@ -94,8 +95,8 @@ def alarm_courses(
 
     All (W,), each recording in order of time; fault: the truth needs an alarm; active: there is one.
     """
-    names: Sequence[str] = sorted(set(recordings.tolist()), key=lambda name: -fault[recordings == name].sum())
-    names = names[:COURSES]
+    every: Sequence[str] = sorted(set(recordings.tolist()))
+    names = sorted(every, key=lambda name: -fault[recordings == name].sum())[:COURSES]
     figure = new_figure(8.4, 1.1 * len(names) + 0.5)
     for axes, name in zip(figure.subplots(len(names), 1, squeeze=False)[:, 0], names, strict=True):
         here = recordings == name
@@ -106,7 +107,7 @@ def alarm_courses(
         axes.fill_between(hours, -0.06, -0.01, where=active[here], **shade)
         axes.axhline(threshold, color=MUTED, linewidth=0.8, linestyle="--")
         axes.set(ylim=(-0.07, 1.02))
-        axes.set_title(name, fontsize=8, color=INK, loc="left")
+        axes.set_title(name, fontsize=8, color=INK, loc="left", parse_math=False)
         plain_axes(axes)
     figure.supxlabel("hours", fontsize=9, color=INK)
     return figure

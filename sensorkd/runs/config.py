@@ -199,6 +199,11 @@ class RunConfig(_Strict):
         return {name: value.request() for name, value in self.inputs.items()}
 
     @property
+    def required(self) -> list[str]:
+        """Inputs without which a window is left out."""
+        return [name for name, value in self.inputs.items() if value.required]
+
+    @property
     def hop(self) -> int | None:
         """Nanoseconds between references; None for whole windows."""
         return None if self.windows.hop is None else round(self.windows.hop * timeline.SECOND)

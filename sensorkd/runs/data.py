@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,19 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorkd.encoding import InputEncoding
-from sensorkd.errors import ArchiveError, SplitError, WindowError
+from sensorkd.errors import ArchiveError, SensorkdError, SplitError, WindowError
 from sensorkd.models.frontend import ChannelStats
 from sensorkd.recordings import Recording, open_recordings
 from sensorkd.runs.config import RunConfig
 from sensorkd.runs.label_config import LabelConfig
 from sensorkd.training.batches import ArrayDataset
 from sensorkd.windows.encode import fix_encodings
+from sensorkd.windows.health import sensor_health
 from sensorkd.windows.labels import encode_labels, label_windows
 from sensorkd.windows.plan import WindowPlan, plan_windows
 from sensorkd.windows.read import WindowArrays, read_windows
 from sensorkd.windows.splits import Split, few_labels, fold_of_groups, groups_of, split_by_group
 
-__all__ = ["Planned", "channel_stats", "open_data", "plan_run", "read_arrays", "read_side"]
+__all__ = ["Planned", "channel_stats", "check_memory", "open_data", "plan_run", "read_arrays", "read_usable"]
 
 STATS_WINDOWS, FEW_WINDOWS = 256, 16
 MEMORY_LIMIT = 8 << 30
@@ -53,12 +55,16 @@ class Planned:
 
 
 def open_data(
-    paths: Sequence[str], layout: str | None, labels: LabelConfig
+    paths: Sequence[str],
+    layout: str | None,
+    labels: LabelConfig,
+    *,
+    on_error: Callable[[SensorkdError], None] | None = None,
 ) -> tuple[list[Recording], list[str]]:
     """Recordings with their labels, and notes on label rows that fit none of them.
 
     Raises:
-        ArchiveError: a file cannot be used.
+        ArchiveError: a file cannot be used; with `on_error`, which is told instead, only a missing one.
     """
     for path in paths:
         if not Path(path).exists():
@@ -66,7 +72,7 @@ def open_data(
             raise ArchiveError(
                 "no such file or folder", file=path, mend=f"{unset}override it with data=[PATH]"
             )
-    recordings = open_recordings(paths, layout)
+    recordings = open_recordings(paths, layout, on_error=on_error)
     return labels.apply(recordings)
 
 
@@ -86,7 +92,7 @@ def plan_run(config: RunConfig) -> Planned:
         encodings,
         hop=config.hop,
         segment_of=config.windows.segment_of,
-        required=[name for name, request in config.requests.items() if request.required],
+        required=config.required,
     )
     notes += [f"no window from {name}: {why}" for name, why in plan.skipped]
     if notes and not any(config.target in recording.tracks for recording in recordings):
@@ -152,9 +158,26 @@ def _keep_few(
     return kept
 
 
-def read_side(planned: Planned, rows: NDArray[np.int64], progress: Progress | None = None) -> ArrayDataset:
-    """Read some windows into memory as a dataset; see `read_arrays`."""
-    return as_dataset(read_arrays(planned, rows, progress), planned.labels[rows])
+def read_usable(
+    planned: Planned, rows: NDArray[np.int64], required: Sequence[str], progress: Progress | None = None
+) -> tuple[WindowArrays, NDArray[np.int64]]:
+    """Read those of some windows into memory that hold any input, and all `required` ones; and their rows.
+
+    Whether samples are usable is known only when they are read.
+
+    Raises:
+        WindowError: there is none such.
+    """
+    arrays = read_arrays(planned, rows, progress)
+    kept = np.intersect1d(arrays.with_inputs(required), np.flatnonzero(arrays.presence.any(axis=1)))
+    if len(rows) and not len(kept):
+        health = sensor_health(arrays, {name: item.min_coverage for name, item in planned.encodings.items()})
+        raise WindowError(
+            "no window holds any input" + (f", and all of {list(required)}" if required else ""),
+            found="; ".join(f"{name} {item.told()}" for name, item in health.items()),
+            mend="correct `inputs`: spans, valid_range, full_scale, min_coverage, required",
+        )
+    return (arrays if len(kept) == len(rows) else arrays.select(kept)), rows[kept]
 
 
 def read_arrays(planned: Planned, rows: NDArray[np.int64], progress: Progress | None = None) -> WindowArrays:
@@ -163,15 +186,24 @@ def read_arrays(planned: Planned, rows: NDArray[np.int64], progress: Progress | 
     Raises:
         ArchiveError: they would not fit.
     """
-    size = sum(np.zeros(1, e.dtype).nbytes * int(np.prod(e.shape)) for e in planned.encodings.values())
-    if size * len(rows) > MEMORY_LIMIT:
+    check_memory(planned.encodings, len(rows))
+    return read_windows(planned.recordings, planned.plan.select(rows), planned.encodings, progress=progress)
+
+
+def check_memory(encodings: Mapping[str, InputEncoding], windows: int) -> None:
+    """Refuse so many windows as do not fit into memory.
+
+    Raises:
+        ArchiveError: they would not fit.
+    """
+    size = sum(np.dtype(e.dtype).itemsize * math.prod(e.shape) for e in encodings.values())
+    if size * windows > MEMORY_LIMIT:
         raise ArchiveError(
             "the windows do not fit into memory",
-            found=f"{len(rows):,} windows of {size:,} bytes: {size * len(rows) / 2**30:.1f} GiB",
+            found=f"{windows:,} windows of {size:,} bytes: {size * windows / 2**30:.1f} GiB",
             expected=f"at most {MEMORY_LIMIT / 2**30:.0f} GiB",
             mend="lengthen windows.hop, shorten spans, or name less data",
         )
-    return read_windows(planned.recordings, planned.plan.select(rows), planned.encodings, progress=progress)
 
 
 def as_dataset(arrays: WindowArrays, labels: NDArray[np.int64]) -> ArrayDataset:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from sensorkd import timeline
 from sensorkd.errors import nearest
@@ -17,7 +17,10 @@ from sensorkd.windows.table_labels import EventRule, with_label_table
 
 __all__ = ["EventConfig", "LabelConfig", "LifeFraction"]
 
+LISTED = 20
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+# Identity is text; YAML may have taken it for a number or a truth value.
+Text = Annotated[str, BeforeValidator(lambda value: str(value) if isinstance(value, int | float) else value)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -46,7 +49,7 @@ class LifeFraction(_Strict):
     classes: tuple[str, ...]
     of: str | None = None
     per: str | None = None
-    where: Mapping[str, str] = {}
+    where: Mapping[str, Text] = {}
 
     @model_validator(mode="after")
     def _bounds_part_classes(self) -> LifeFraction:
@@ -73,7 +76,7 @@ class LabelConfig(_Strict):
     @model_validator(mode="before")
     @classmethod
     def _a_file_alone_is_the_table(cls, value: Any) -> Any:
-        return {"table": value} if isinstance(value, str) else value
+        return {"table": value} if isinstance(value, str) else value or {}
 
     @model_validator(mode="after")
     def _timezone_exists(self) -> LabelConfig:
@@ -97,7 +100,9 @@ class LabelConfig(_Strict):
             labelled, unmatched = with_label_table(
                 labelled, Path(self.table), timezone=self.timezone, events=self._event_rule()
             )
-            notes += [f"label row fits no recording: {row}" for row in unmatched]
+            notes += [f"label row fits no recording: {row}" for row in unmatched[:LISTED]]
+            if len(unmatched) > LISTED:
+                notes.append(f"label rows that fit no recording: {len(unmatched) - LISTED} more")
         for target, rule in self.derive.items():
             labelled = with_life_stages(labelled, target, **rule.model_dump(exclude={"rule"}))
             if not any(target in recording.tracks for recording in labelled):

@@ -37,7 +37,7 @@ class Run:
 
     groups: the groups that were trained on, chosen by (`dev`) and held out (`test`). trained_prior: the class
     shares that the weights answer for; training's, unless it evened them out. health: of each sensor in the
-    labelled training windows.
+    labelled training windows. windows: a digest of which those are, and of their labels.
     """
 
     folder: Path
@@ -48,6 +48,7 @@ class Run:
     groups: Mapping[str, tuple[str, ...]]
     trained_prior: tuple[float, ...]
     health: Mapping[str, SensorHealth] = field(default_factory=dict)
+    windows: str = ""
 
     def save(self) -> None:
         """Write configuration and description; weights are written by training."""
@@ -59,6 +60,7 @@ class Run:
             "classes": list(self.classes),
             "groups": {side: list(names) for side, names in self.groups.items()},
             "trained_prior": list(self.trained_prior),
+            "windows": self.windows,
             "health": {name: item.to_json() for name, item in self.health.items()},
             "inputs": {name: encoding.to_json() for name, encoding in self.encodings.items()},
             "stats": {name: dataclasses.asdict(stats) for name, stats in self.stats.items()},
@@ -88,7 +90,13 @@ class Run:
         try:
             return cls._from_trees(folder, tree, about)
         except (KeyError, TypeError, ValueError) as error:
-            raise RunError("the run folder is damaged", file=folder / ABOUT, found=repr(error)) from error
+            raise RunError(
+                "the run folder is damaged, or another version of sensorkd wrote it",
+                file=folder / ABOUT,
+                found=repr(error),
+                expected=f"what sensorkd {__version__} writes",
+                mend="train again, or use the version that wrote it",
+            ) from error
 
     @classmethod
     def _from_trees(cls, folder: Path, tree: Any, about: Mapping[str, Any]) -> Run:
@@ -104,6 +112,7 @@ class Run:
             groups={side: tuple(names) for side, names in about["groups"].items()},
             trained_prior=tuple(about["trained_prior"]),
             health={name: SensorHealth(**item) for name, item in about["health"].items()},
+            windows=about["windows"],
         )
 
     @property

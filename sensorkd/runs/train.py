@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sensorkd.errors import RunError
 from sensorkd.runs.build import build_layered
 from sensorkd.runs.config import RunConfig
-from sensorkd.runs.data import Planned, as_dataset, channel_stats, plan_run, read_arrays, read_side
+from sensorkd.runs.data import as_dataset, channel_stats, plan_run, read_usable
 from sensorkd.runs.run import CONFIG, LOG, Run
 from sensorkd.training.loop import Recipe, train
 from sensorkd.training.priors import effective_prior, sampled_prior
@@ -43,8 +47,8 @@ def train_run(
     for note in planned.notes:
         if on_note is not None:
             on_note(note)
-    train_rows, dev_rows = planned.rows("train"), planned.rows("dev")
-    arrays = read_arrays(planned, train_rows, on_read)
+    arrays, rows = read_usable(planned, planned.rows("train"), config.required, on_read)
+    labels = planned.labels[rows]
     run = Run(
         folder=folder,
         config=config,
@@ -52,12 +56,17 @@ def train_run(
         stats=channel_stats(planned, config.seed),
         classes=planned.classes,
         groups={"train": planned.split.train, "dev": planned.split.dev, "test": planned.split.test},
-        trained_prior=_trained_prior(planned, config),
+        trained_prior=_trained_prior(labels, len(planned.classes), config),
         health=sensor_health(arrays, {name: item.min_coverage for name, item in planned.encodings.items()}),
+        windows=hashlib.blake2b(arrays.id.tobytes() + labels.tobytes(), digest_size=16).hexdigest(),
     )
+    if resume:
+        _check_windows(run)
     _check_classes(run)
-    windows = as_dataset(arrays, planned.labels[train_rows])
-    dev = read_side(planned, dev_rows) if len(dev_rows) else None
+    windows, dev = as_dataset(arrays, labels), None
+    if len(dev_rows := planned.rows("dev")):
+        dev_arrays, dev_rows = read_usable(planned, dev_rows, config.required)
+        dev = as_dataset(dev_arrays, planned.labels[dev_rows])
     layered = build_layered(run.fresh_student(), run.adapters, seed=config.seed)
     log = folder / LOG
     if not resume:
@@ -73,11 +82,22 @@ def train_run(
     return run
 
 
-def _trained_prior(planned: Planned, config: RunConfig) -> tuple[float, ...]:
+def _trained_prior(labels: NDArray[np.int64], classes: int, config: RunConfig) -> tuple[float, ...]:
     """What the weights will answer for: class shares as sampled, evened out by logit adjustment."""
-    labels, training = planned.labels[planned.rows("train")], config.training
-    sampled = sampled_prior(labels, classes=len(planned.classes), sampling=training.sampling)
-    return tuple(effective_prior(sampled, training.logit_adjustment).tolist())
+    sampled = sampled_prior(labels, classes=classes, sampling=config.training.sampling)
+    return tuple(effective_prior(sampled, config.training.logit_adjustment).tolist())
+
+
+def _check_windows(run: Run) -> None:
+    before = Run.load(run.folder)
+    if before.windows != run.windows:
+        raise RunError(
+            "the training windows or their labels are not those the run was begun with",
+            file=run.folder,
+            found=f"{run.windows[:8]}...",
+            expected=f"{before.windows[:8]}...",
+            mend="put archives and label table back as they were, or train into a new folder",
+        )
 
 
 def _check_classes(run: Run) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -31,7 +32,7 @@ def with_life_stages(
     classes[number of bounds <= f].
 
     Raises:
-        WindowError: `per` names no identity of a recording that has a life.
+        WindowError: `per` names no identity of a recording that has a life, or its recordings overlap.
     """
     lives: dict[str, list[int]] = {}
     for index, recording in enumerate(recordings):
@@ -39,8 +40,15 @@ def with_life_stages(
         if stream_there and all(recording.identity.get(key) == value for key, value in (where or {}).items()):
             lives.setdefault(_life(recording, per), []).append(index)
     result = list(recordings)
-    for members in lives.values():
-        spans = [_span(recordings[index], of) for index in members]
+    for life, members in lives.items():
+        spans = sorted(_span(recordings[index], of) for index in members)
+        if any(later[0] < earlier[1] for earlier, later in itertools.pairwise(spans)):
+            raise WindowError(
+                "recordings of one life lie over each other in time",
+                found=f"{len(members)} recordings of {per} {life!r}, clock {recordings[members[0]].clock}",
+                expected="one after the other",
+                mend="clocks that begin anew in each recording cannot tell a life; leave `per` out",
+            )
         begin, end = min(span[0] for span in spans), max(span[1] for span in spans)
         edges = [begin, *(begin + round((end - begin) * bound) for bound in bounds), end]
         track = LabelTrack(np.array(edges[:-1]), np.array(edges[1:]), tuple(classes))

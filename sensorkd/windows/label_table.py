@@ -9,16 +9,17 @@ import pandas as pd
 
 from sensorkd.errors import ConfigError
 
-__all__ = ["LabelRow", "read_label_table"]
+__all__ = ["TIMES", "LabelRow", "read_label_table"]
 
+TIMES = ("t0", "t1", "t")
 LabelRow = tuple[str, dict[str, str]]
 
 
 def read_label_table(path: str | Path) -> tuple[list[str], list[LabelRow]]:
     """Names of the columns, and the rows: (place such as "line 4", column -> text, "" where empty).
 
-    In a CSV, blank lines and lines that begin with # are passed over. Cells are parted by what parts the
-    header: commas, semicolons (then numbers may have a decimal comma) or tabs.
+    In a CSV, blank lines and remarks (lines that begin with # and a space) are passed over. Cells are parted
+    by what parts the header: commas, semicolons (then numbers may have a decimal comma) or tabs.
 
     Raises:
         ConfigError: it does not exist, cannot be read, or a row has another number of cells.
@@ -41,7 +42,7 @@ def _read_csv(path: Path) -> tuple[list[str], list[LabelRow]]:
     rows: list[LabelRow] = []
     with path.open(encoding="utf-8-sig", newline="") as handle:
         # Blanked, not dropped, so that the line numbers stay those of the file.
-        lines = ["\n" if line.startswith("#") else line for line in handle]
+        lines = ["\n" if line.startswith("# ") or line.strip() == "#" else line for line in handle]
         header = next((line for line in lines if line.strip()), "")
         mark = max(",;\t", key=header.count)
         reader = csv.reader(lines, delimiter=mark)
@@ -62,7 +63,10 @@ def _read_csv(path: Path) -> tuple[list[str], list[LabelRow]]:
                     expected=f"{len(columns)}: {columns}",
                     mend="put names with commas in double quotes",
                 )
-            rows.append((place, dict(zip(columns, cells, strict=True))))
+            row = dict(zip(columns, cells, strict=True))
+            if mark == ";":
+                row |= {name: row[name].replace(",", ".") for name in TIMES if name in row}
+            rows.append((place, row))
     return columns, rows
 
 

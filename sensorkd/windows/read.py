@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +46,23 @@ class WindowArrays:
 
     def __len__(self) -> int:
         return len(self.t_ref)
+
+    def select(self, rows: NDArray[np.int64]) -> WindowArrays:
+        """Some of the windows."""
+        return WindowArrays(
+            {name: values[rows] for name, values in self.inputs.items()},
+            self.presence[rows],
+            self.coverage[rows],
+            self.faults[rows],
+            self.id[rows],
+            self.t_ref[rows],
+            self.recording[rows],
+        )
+
+    def with_inputs(self, required: Sequence[str]) -> NDArray[np.int64]:
+        """Rows of the windows in which all `required` inputs are present."""
+        columns = [list(self.inputs).index(name) for name in required]
+        return np.flatnonzero(self.presence[:, columns].all(axis=1))
 
     def save(self, path: str | Path) -> None:
         """Write an .npz that `python -m sensorkd.edge predict` takes."""
@@ -103,19 +119,23 @@ def read_window(recording: Recording, t_ref: int, encodings: Mapping[str, InputE
 def _stuck_for_long(stream: Stream, t_ref: int, encoding: InputEncoding, window: NDArray[Any]) -> bool:
     """Whether a sensor has said one and the same for so long that it is dead, longer than the window.
 
-    Only samples before `t_ref` in the same segment are looked at, and only where the window gives cause.
+    Only samples before `t_ref` are looked at, over gaps too, for a dead sensor does not heal in one; and
+    only where the window gives cause.
     """
     run = encoding.stuck_run
     if run is None or run <= encoding.steps or not holds_still(window):
         return False
-    row = locate(stream, t_ref)
-    first, rate = int(stream.segments.offset[row]), float(stream.segments.rate[row])
-    end = min(
-        int(timeline.first_index_at(int(stream.segments.t0[row]), rate, t_ref)),
-        int(stream.segments.count[row]),
-    )
-    needed = math.ceil(run * rate / encoding.rate)
-    return end >= needed and holds_still(stream.read(first + end - needed, first + end))
+    row, segments, parts = locate(stream, t_ref), stream.segments, list[NDArray[Any]]()
+    logged = timeline.first_index_at(segments.t0[row], segments.rate[row], t_ref)
+    end, needed = min(int(logged), int(segments.count[row])), run
+    while needed and row >= 0:
+        first, taken = int(segments.offset[row]), min(needed, end)
+        parts.append(stream.read(first + end - taken, first + end))
+        if not holds_still(parts[-1]):
+            return False
+        needed, row = needed - taken, row - 1
+        end = int(segments.count[row])
+    return not needed and holds_still(np.concatenate(parts))
 
 
 def _read_stream(

@@ -13,13 +13,14 @@ import numpy as np
 from sensorkd import timeline
 from sensorkd.errors import ArchiveError, ConfigError, nearest
 from sensorkd.recordings import LabelTrack, Recording
+from sensorkd.recordings.recording import Clock
 from sensorkd.recordings.stamps import stamps_in_ns
-from sensorkd.windows.label_table import read_label_table
+from sensorkd.windows.label_table import TIMES, read_label_table
 
 __all__ = ["EventRule", "with_label_table"]
 
 EXAMPLE = "e.g. 2024-03-01T06:00:00Z"
-COLUMNS = ("class", "target", "t0", "t1", "t")
+COLUMNS = ("class", "target", *TIMES)
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,11 @@ class _Interval:
     place: str
     event: bool
 
+    def told(self) -> str:
+        """For people, in seconds of the recording's clock."""
+        begin, end = self.t0 / timeline.SECOND, self.t1 / timeline.SECOND
+        return f"{self.place}: {self.label!r} from {begin:.3f} s to {end:.3f} s"
+
 
 def with_label_table(
     recordings: Sequence[Recording],
@@ -54,8 +60,8 @@ def with_label_table(
     so that a row with neither labels the whole file), or `t`, an event. Times are seconds on a relative
     clock and ISO 8601 on a UTC clock; those without an offset from UTC need `timezone`.
 
-    Where events of one target overlap, the later one ends what the earlier one began. Otherwise two rows
-    that overlap must agree.
+    Where events of one target overlap, the later one ends what the earlier one began. Otherwise, and where
+    events share their instant, two rows that overlap must agree.
 
     Raises:
         ConfigError: the table lacks a column or names one that is unknown, a time is none, a class is
@@ -77,10 +83,13 @@ def with_label_table(
             raise _bad_row("the class is missing", path, place, row, "a class in every row")
         target = row.get("target") or "label"
         used = False
+        parsed: dict[Clock, dict[str, int]] = {}  # once a clock, not once a recording
         for index, recording in enumerate(recordings):
             if not _matches(recording, row, keys):
                 continue
-            item = _interval(recording, row, path, place, timezone, events)
+            if recording.clock not in parsed:
+                parsed[recording.clock] = _times(recording.clock, row, path, place, timezone)
+            item = _interval(recording, row, parsed[recording.clock], path, place, events)
             if item.t0 < recording.end and item.t1 > recording.start:
                 used = True
                 rows.setdefault((index, target), []).append(item)
@@ -119,7 +128,9 @@ def _cut_by_the_next(intervals: Sequence[_Interval]) -> list[_Interval]:
     """Events end where the next one begins."""
     ordered = sorted(intervals, key=lambda item: item.t0)
     cut = [
-        dataclasses.replace(item, t1=min(item.t1, later.t0)) if item.event and later.event else item
+        dataclasses.replace(item, t1=min(item.t1, later.t0))
+        if item.event and later.event and item.t0 < later.t0
+        else item
         for item, later in itertools.pairwise(ordered)
     ]
     return [item for item in [*cut, *ordered[-1:]] if item.t1 > item.t0]
@@ -137,7 +148,7 @@ def _track(intervals: Sequence[_Interval], path: object) -> LabelTrack:
             fault[0],
             file=path,
             inside=" and ".join(intervals[row].place for row in fault[1]),
-            found=track.told(fault[1]),
+            found="; ".join(intervals[row].told() for row in fault[1]),
             expected="one class at a time for each target",
             mend="correct t0 and t1, or give the rows different targets",
         )
@@ -147,15 +158,12 @@ def _track(intervals: Sequence[_Interval], path: object) -> LabelTrack:
 def _interval(
     recording: Recording,
     row: Mapping[str, str],
+    times: Mapping[str, int],
     path: str | Path,
     place: str,
-    timezone: str | None,
     events: EventRule | None,
 ) -> _Interval:
-    def time(key: str) -> int | None:
-        return _time(recording, row, key, path, place, timezone) if row.get(key) else None
-
-    t0, t1, instant = time("t0"), time("t1"), time("t")
+    t0, t1, instant = times.get("t0"), times.get("t1"), times.get("t")
     if instant is not None and events is not None:
         if t0 is not None or t1 is not None:
             raise _bad_row("a row has both an instant and an interval", path, place, row, "t, or t0 and t1")
@@ -172,13 +180,20 @@ def _interval(
     )
 
 
+def _times(
+    clock: Clock, row: Mapping[str, str], path: str | Path, place: str, timezone: str | None
+) -> dict[str, int]:
+    """The times that a row tells, in ns on such a clock."""
+    return {key: _time(clock, row, key, path, place, timezone) for key in TIMES if row.get(key)}
+
+
 def _time(
-    recording: Recording, row: Mapping[str, str], key: str, path: str | Path, place: str, timezone: str | None
+    clock: Clock, row: Mapping[str, str], key: str, path: str | Path, place: str, timezone: str | None
 ) -> int:
-    text, relative = row[key], recording.clock == "relative"
+    text, relative = row[key], clock == "relative"
     try:
         if relative:
-            return round(float(text.replace(",", ".")) * timeline.SECOND)
+            return round(float(text) * timeline.SECOND)
         return int(
             stamps_in_ns(
                 [text], unit="s", clock="utc", timezone=timezone, file=Path(path), inside=f"{place} {key}"

@@ -131,7 +131,6 @@ def test_what_is_wrong_is_told_with_its_place(refused: Any, labels: Any, told: s
         ({"bounds": [0.9, 0.5]}, "labels.derive.stage: Value error, bounds [0.9, 0.5] must rise"),
         ({"bounds": [0.5, 0.5]}, "bounds [0.5, 0.5] must rise"),
         ({"classes": ["early", "late"]}, "2 bounds part 3 classes, got 2"),
-        ({"where": {"failed": True}}, "labels.derive.stage.where.failed: Input should be a valid string"),
         (
             {"bonds": [0.5]},
             "labels.derive.stage.bonds: unknown key; did you mean 'bounds'? known here: ['bounds', ",
