@@ -42,7 +42,8 @@ class InputConfig(_Strict):
     to (whole windows). required: windows without it are left out. min_coverage: share of usable samples
     from which it counts as present. valid_range, full_scale: physical limits of what can be true, and of
     what the sensor can report (there it is saturated). stuck_after: seconds of one and the same value that
-    make it dead; 0: never. options: for the adapter.
+    make it dead; 0: never. augment: false where a random scale or shift would hide the finding, as it does
+    where a level of a few per cent tells. options: for the adapter.
     """
 
     span: Positive | None = None
@@ -52,6 +53,7 @@ class InputConfig(_Strict):
     valid_range: Limits | None = None
     full_scale: Limits | None = None
     stuck_after: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    augment: bool = True
     options: Mapping[str, Any] = {}
 
     @model_validator(mode="after")

@@ -137,6 +137,9 @@ def _recipe(run: Run) -> Recipe:
         method=run.config.method.method(),
         config=run.config.training,
         families={name: adapter.pretext() for name, adapter in adapters.items()},
-        augmentations={name: adapters[name].augmentations(run.encodings[name]) for name in adapters},
+        augmentations={
+            name: adapter.augmentations(run.encodings[name]) if run.config.inputs[name].augment else ()
+            for name, adapter in adapters.items()
+        },
         seed=run.config.seed,
     )
