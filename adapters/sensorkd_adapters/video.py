@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["VideoAdapter"]
 
 ANY_SIZE = (None, None, None)
-# Seconds of one and the same frame. A live sensor has noise, but a codec may hide it until its next whole frame.
+# Seconds of one and the same frame. A live sensor has noise; a codec may hide it until its next whole frame.
 FROZEN_AFTER = 10.0
 COLOUR = StreamSpec(
     modality="video",

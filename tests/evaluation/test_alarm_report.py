@@ -1,4 +1,4 @@
-"""The alarms of a run's verdicts: scores from logits, a threshold from dev groups, and what is told of them."""
+"""The alarms of a run's verdicts: scores from logits, a threshold from dev groups, and what is told."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_with_both_the_threshold_is_the_best_one_on_the_dev_windows() -> None:
     dev = graded("." * 100 + "wwww" + "....", "1" * 99 + "6" + "8877" + "1111")
     rule, chosen = choose_rule(config, dev)
     assert chosen == "chosen on the dev groups for 5 false alarms a day"
-    # At 0.6 there is a false alarm in 17 hours, at 0.7 none: the higher threshold finds as much.
+    # One false alarm in 17 hours would do, but 0.8 finds the fault as soon as 0.6 and 0.7.
     assert rule == AlarmRule(("ok",), 0.8)
     best = at_budget(alarm_curve(dev, config.rule()), 5.0)
     assert best is not None
@@ -92,6 +92,13 @@ def test_a_budget_that_no_threshold_keeps_leaves_the_rule_and_says_so() -> None:
     rule, chosen = choose_rule(config, graded(".9.9.ww".replace("9", "."), "1919188"))
     assert rule == config.rule()
     assert chosen == "as configured, since no threshold keeps the budget on the dev groups"
+
+
+def test_dev_windows_without_a_fault_choose_nothing() -> None:
+    config = CONFIG.model_copy(update={"budget": 5.0})
+    rule, chosen = choose_rule(config, graded("......", "112911"))
+    assert rule == config.rule()
+    assert chosen == "as configured, since the dev groups hold no fault to choose by"
 
 
 def report(windows: ScoredWindows, **changes: Any) -> AlarmReport:

@@ -1,14 +1,17 @@
-"""Predictions are written in the format that the file's ending names."""
+"""Archives judged by a bundle, and predictions in the format that the file's ending names."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
+from sensorkd.edge import EdgeBundle
 from sensorkd.errors import ConfigError, MissingExtraError
-from sensorkd.evaluation.predict import write_table
+from sensorkd.evaluation.predict import predict_archives, write_table
+from tests.press_run import write_press
 
 TABLE = pd.DataFrame({"recording": ["a", "b"], "time": [1.0, 2.5], "verdict": ["hot", "cold"]})
 
@@ -36,3 +39,39 @@ def test_parquet_without_its_package_says_what_to_install(
     monkeypatch.setattr(pd.DataFrame, "to_parquet", missing)
     with pytest.raises(MissingExtraError, match="pip install pyarrow"):
         write_table(TABLE, tmp_path / "t.parquet")
+
+
+@pytest.fixture(scope="module")
+def same_shift(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """One and the same shift of an unseen press, as three loggers would have stored it."""
+    kinds: dict[str, dict[str, Any]] = {"plain": {}, "louder": {"gain": 2}, "in g": {"in_g": True}}
+    return {
+        name: write_press(tmp_path_factory.mktemp("shift"), "p9", seed=9, **options)
+        for name, options in kinds.items()
+    }
+
+
+def test_neither_gain_nor_unit_changes_a_verdict(press_bundle: Path, same_shift: dict[str, Path]) -> None:
+    bundle = EdgeBundle.open(press_bundle)
+    tables = {name: predict_archives(bundle, [path])[0] for name, path in same_shift.items()}
+    plain = tables["plain"]
+    assert len(plain) == 60
+    assert set(plain["verdict"]) == {"ok", "worn", "hot"}, "all three, or this would show nothing"
+    for name in ("louder", "in g"):
+        table = tables[name]
+        assert table.drop(columns=probabilities(table)).equals(plain.drop(columns=probabilities(plain))), name
+        assert (table[probabilities(table)] - plain[probabilities(plain)]).abs().max().max() < 1e-4, name
+
+
+def probabilities(table: pd.DataFrame) -> list[str]:
+    return [name for name in table.columns if name.startswith("p")]
+
+
+def test_recordings_that_hold_no_window_are_noted(
+    press_bundle: Path, tmp_path: Path, record: Any, heat: Any
+) -> None:
+    write_press(tmp_path, "p9", seed=9)
+    record({"heat": heat(seconds=2.0)}, name="short.h5")
+    table, notes = predict_archives(EdgeBundle.open(press_bundle), [tmp_path])
+    assert set(table["recording"]) == {"p9.h5::shift"}
+    assert notes == ["no window from short.h5::monday: its 2 s are shorter than a window"]

@@ -89,6 +89,7 @@ def test_an_input_is_asked_for_as_it_was_told(configured: Any) -> None:
         ({"stuck_after": -1}, "inputs.shake.stuck_after: Input should be greater than or equal to 0"),
         ({"stuck_after": float("nan")}, "inputs.shake.stuck_after"),
         ({"min_coverage": 0}, "inputs.shake.min_coverage: Input should be greater than 0"),
+        ({"augment": "a little"}, "inputs.shake.augment: Input should be a valid boolean"),
         ({"span": 0}, "inputs.shake.span: Input should be greater than 0"),
         ({"steps": 0}, "inputs.shake.steps: Input should be greater than or equal to 1"),
         (

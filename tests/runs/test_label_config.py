@@ -97,6 +97,12 @@ def test_a_rule_that_fits_no_recording_is_noted(day: Recording, changes: dict[st
     assert notes == [f"labels.derive.stage: {note}streams are ['temperature']"]
 
 
+@pytest.mark.parametrize(("told", "meant"), [(True, "True"), (4, "4"), ("yes", "yes")])
+def test_identity_is_text_whatever_yaml_took_it_for(told: Any, meant: str) -> None:
+    config = LabelConfig.model_validate({"derive": {"stage": {**LIFE, "where": {"failed": told}}}})
+    assert config.derive["stage"].where == {"failed": meant}
+
+
 @pytest.mark.parametrize(
     ("labels", "told"),
     [

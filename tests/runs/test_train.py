@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from sensorkd.errors import ConfigError
 from sensorkd.runs import Run, RunConfig, train_run
 from sensorkd.runs.data import plan_run
-from sensorkd.runs.train import _trained_prior
+from sensorkd.runs.train import _recipe, _trained_prior
 from tests.press_run import CALM, press_config
 
 
@@ -100,6 +101,21 @@ def test_folds_name_the_test_groups(press: Path, tmp_path: Path) -> None:
         assert set(planned.split.train) | set(planned.split.test) == {"p0", "p1", "p2", "p4"}
         found += planned.split.test
     assert sorted(found) == ["p0", "p1", "p2", "p4"]
+
+
+def test_an_input_whose_level_is_the_finding_can_be_left_as_it_is(press_run: Run) -> None:
+    inputs = {
+        name: item.model_copy(update={"augment": name != "heat"})
+        for name, item in press_run.config.inputs.items()
+    }
+    run = dataclasses.replace(press_run, config=press_run.config.model_copy(update={"inputs": inputs}))
+    assert {name: len(some) > 0 for name, some in _recipe(press_run).augmentations.items()} == {
+        "shake": True,
+        "heat": True,
+    }
+    found = _recipe(run).augmentations
+    assert found["heat"] == ()
+    assert found["shake"] == _recipe(press_run).augmentations["shake"]
 
 
 def test_limits_of_the_configuration_reach_the_encoding(press: Path, tmp_path: Path) -> None:
