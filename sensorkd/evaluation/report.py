@@ -21,7 +21,7 @@ from sensorkd import timeline
 from sensorkd._version import __version__
 from sensorkd.alarms import alarm_active
 from sensorkd.encoding import InputEncoding
-from sensorkd.errors import ConfigError
+from sensorkd.errors import ConfigError, SensorkdError
 from sensorkd.evaluation.alarm_report import AlarmReport
 from sensorkd.evaluation.evaluate import Evaluation, RunWindows, evaluate_windows, windows_for
 from sensorkd.evaluation.pictures import confusion_picture, window_pictures
@@ -62,7 +62,12 @@ def write_report(
 
 def report_html(run: Run, windows: RunWindows, judged: Evaluation) -> str:
     """The page."""
-    planned = plan_run(run.config)
+    planned, lacking = None, ""
+    try:
+        planned = plan_run(run.config)
+    except SensorkdError as error:
+        # Other archives can be reported on where those of training are not.
+        lacking = str(error)
     source = resources.files("sensorkd.evaluation").joinpath("report.html.j2").read_text("utf-8")
     page = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -79,8 +84,9 @@ def report_html(run: Run, windows: RunWindows, judged: Evaluation) -> str:
             for where, health in (("trained on", run.health), ("judged", judged.health))
             if name in health
         ],
-        sides=_sides(planned),
-        data=_data(planned),
+        sides=[] if planned is None else _sides(planned),
+        data=None if planned is None else _data(planned),
+        lacking=lacking,
         footprint=footprint_of(run),
         pictures={name: _inline(figure) for name, figure in _pictures(run, windows, judged).items()},
         trained_on=sorted(set(judged.groups) & set(run.groups["train"])),

@@ -357,3 +357,15 @@ def test_the_configuration_is_shown_as_it_was_resolved(
 ) -> None:
     page = page_of(press_run, unseen)
     assert yaml.safe_dump(press_run.config.model_dump(mode="json"), sort_keys=False) in page.text
+
+
+def test_other_archives_are_reported_on_where_those_of_training_are_gone(
+    press_run: Run, press: Path, tmp_path: Path
+) -> None:
+    away = dataclasses.replace(
+        press_run, config=press_run.config.model_copy(update={"data": (str(tmp_path / "gone"),)})
+    )
+    write_report(away, tmp_path / "report.html", [str(press)])
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "cannot be read here" in page
+    assert str(tmp_path / "gone") in page
