@@ -32,7 +32,7 @@ from sensorkd.runs.run import LOG, Run
 
 __all__ = ["report_html", "write_report"]
 
-EXAMPLES = 4
+WRONG, RIGHT = 4, 8  # windows shown
 LONGEST_LIST = 12
 
 
@@ -159,9 +159,9 @@ def _examples(
 ) -> dict[str, Figure]:
     """Windows that were judged right, of as many classes as there are, and the surest of the wrong ones."""
     known = np.flatnonzero(windows.labels >= 0)
-    chosen = {"wrong": np.flatnonzero(~correct)[np.argsort(-confidence[~correct])][:EXAMPLES]}
+    chosen = {"wrong": np.flatnonzero(~correct)[np.argsort(-confidence[~correct])][:WRONG]}
     firsts = [np.flatnonzero(correct & (judged.labels == label))[:1] for label in range(len(judged.classes))]
-    chosen["right"] = np.concatenate(firsts).astype(np.int64)[:EXAMPLES]
+    chosen["right"] = np.concatenate(firsts).astype(np.int64)[:RIGHT]
     figures = {}
     for name, rows in chosen.items():
         if not len(rows):

@@ -98,16 +98,20 @@ def alarm_courses(
     every: Sequence[str] = sorted(set(recordings.tolist()))
     names = sorted(every, key=lambda name: -fault[recordings == name].sum())[:COURSES]
     figure = new_figure(8.4, 1.1 * len(names) + 0.5)
+    longest = max(np.ptp(t_ref[recordings == name]) for name in names) / SECOND
+    unit, seconds = (
+        ("hours", 3600) if longest > 7200 else ("minutes", 60) if longest > 600 else ("seconds", 1)
+    )
     for axes, name in zip(figure.subplots(len(names), 1, squeeze=False)[:, 0], names, strict=True):
         here = recordings == name
-        hours = (t_ref[here] - t_ref[here].min()) / SECOND / 3600
+        time = (t_ref[here] - t_ref[here].min()) / SECOND / seconds
         shade: dict[str, Any] = {"color": COLOURS[3], "step": "mid", "linewidth": 0}
-        axes.fill_between(hours, 0, 1, where=fault[here], alpha=0.15, **shade)
-        axes.plot(hours, scores[here], color=INK, linewidth=0.8)
-        axes.fill_between(hours, -0.06, -0.01, where=active[here], **shade)
+        axes.fill_between(time, 0, 1, where=fault[here], alpha=0.15, **shade)
+        axes.plot(time, scores[here], color=INK, linewidth=0.8)
+        axes.fill_between(time, -0.06, -0.01, where=active[here], **shade)
         axes.axhline(threshold, color=MUTED, linewidth=0.8, linestyle="--")
         axes.set(ylim=(-0.07, 1.02))
         axes.set_title(name, fontsize=8, color=INK, loc="left", parse_math=False)
         plain_axes(axes)
-    figure.supxlabel("hours", fontsize=9, color=INK)
+    figure.supxlabel(unit, fontsize=9, color=INK)
     return figure
