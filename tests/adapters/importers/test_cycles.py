@@ -58,7 +58,7 @@ def test_every_row_is_a_segment_of_one_recording(folder_imported: Imported) -> N
         ROWS.replace("\t", "   "),
         ROWS.replace("\n", "\t\r\n"),
         "\ufeff" + ROWS + "\n \n",
-        gzip.compress(ROWS.encode()),
+        gzip.compress(ROWS.encode(), mtime=0),
         "   1.0000000e+00   2.0000000e+00   3.0e0 4\n 5 6 7 8\n9 10 11 1.2E1",
     ],
 )
@@ -74,7 +74,7 @@ def test_files_of_one_stream_are_its_channels_and_streams_have_their_own_rates(
             "dtype": "int16"}  # fmt: skip
     files = {
         "FS1.txt": ROWS,
-        "sub.TS1.txt.gz": gzip.compress(b"200\n201\n202\n"),
+        "sub.TS1.txt.gz": gzip.compress(b"200\n201\n202\n", mtime=0),
         "TS2.txt": "300\n301\n302\n",
     }
     (recording,) = folder_imported(files, streams={"flow": FLOW, "heat": {**heat, "channels": ["in", "out"]}})
@@ -142,7 +142,7 @@ def test_an_optional_stream_may_be_missing(folder_imported: Imported) -> None:
         ("", None, "the file is empty"),
         ("\n \n", None, "the file is empty"),
         (b"\xff\xfe1\x00", None, "text in UTF-8"),
-        (gzip.compress(b"1 2\n" * 500)[:-15], None, "cannot be read"),
+        (gzip.compress(b"1 2\n" * 500, mtime=0)[:-15], None, "cannot be read"),
     ],
 )
 def test_the_line_of_what_is_no_matrix_is_told(
