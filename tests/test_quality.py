@@ -122,7 +122,7 @@ def test_runs_are_found_wherever_they_lie(runs: list[tuple[int, int]], run: int)
             len(set(values[start : start + run].tolist())) == 1 and start + run <= len(values)
             for start in range(first, value + 1)
         )
-    expected = {"stuck": round(stuck / len(values), 6)} if stuck else {}
+    expected = {"stuck": pytest.approx(stuck / len(values), abs=1e-5)} if stuck else {}
     assert shares(values[:, None], Limits(1.0, 0.0, (-9.0, 9.0), stuck_run=run)) == expected
 
 
