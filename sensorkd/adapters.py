@@ -6,7 +6,6 @@ torch is imported inside the build methods only, so that archives can be read wi
 from __future__ import annotations
 
 import functools
-import warnings
 from abc import ABC
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from sensorkd.encoding import InputEncoding
 from sensorkd.errors import AdapterError, nearest
+from sensorkd.plugins import load_plugin
 from sensorkd.timeline import Resampling
 
 if TYPE_CHECKING:
@@ -124,43 +124,20 @@ def adapter_for(modality: str, options: Mapping[str, Any] | None = None) -> Sens
     Raises:
         AdapterError: none is installed, it cannot be imported, or it does not take the options.
     """
-    installed = installed_adapters()
-    if modality not in installed:
-        raise AdapterError(
-            f"no adapter for modality {modality!r} is installed",
-            expected=f"one of {sorted(installed)}",
-            mend=f"{nearest(modality, installed)}install the package that brings it; a package under "
-            f"development needs `pip install` again after its entry point is added (group {GROUP!r}); "
-            "adapters/README.md says how to write one",
-        )
-    point = installed[modality]
-    try:
-        kind = point.load()
-    except Exception as error:
-        warnings.warn(f"adapter {modality!r} ({point.value}) cannot be imported: {error!r}", stacklevel=2)
-        raise AdapterError(
-            f"the adapter of modality {modality!r} cannot be imported",
-            file=point.value,
-            found=repr(error),
-            mend="mend or remove the package that brings it; other adapters are not affected",
-        ) from error
-    if not (isinstance(kind, type) and issubclass(kind, SensorAdapter)):
-        raise AdapterError(
-            "an entry point does not name a SensorAdapter class", file=point.value, found=repr(kind)
-        )
-    try:
-        adapter = kind(**(options or {}))
-    except (TypeError, ValueError) as error:
-        raise AdapterError(
-            f"the adapter of modality {modality!r} does not take these options",
-            file=point.value,
-            found=f"{dict(options or {})}: {error}",
-            mend="correct inputs.<name>.options in the configuration",
-        ) from error
+    adapter = load_plugin(
+        modality,
+        installed_adapters(),
+        options,
+        base=SensorAdapter,
+        noun="adapter",
+        told="adapter of modality",
+        mend_options="correct inputs.<name>.options in the configuration",
+        error=AdapterError,
+    )
     if adapter.spec.modality != modality:
         raise AdapterError(
             "an adapter is registered under another name than its modality",
-            file=point.value,
+            file=installed_adapters()[modality].value,
             found=f"entry point {modality!r}, spec.modality {adapter.spec.modality!r}",
             expected="the same name",
         )

@@ -6,7 +6,6 @@ An importer reads; `RecordingWriter` writes, and never over a file that is there
 from __future__ import annotations
 
 import functools
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -14,7 +13,8 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, ClassVar
 
-from sensorkd.errors import ArchiveError, ConfigError, SensorkdError, nearest
+from sensorkd.errors import ArchiveError, ConfigError, SensorkdError
+from sensorkd.plugins import load_plugin
 
 __all__ = ["Imported", "Importer", "ImporterError", "import_sources", "importer_for", "installed_importers"]
 
@@ -207,36 +207,13 @@ def importer_for(name: str, options: Mapping[str, Any] | None = None) -> Importe
     Raises:
         ImporterError: none is installed, it cannot be imported, or it does not take the options.
     """
-    installed = installed_importers()
-    if name not in installed:
-        raise ImporterError(
-            f"no importer {name!r} is installed",
-            expected=f"one of {sorted(installed)}",
-            mend=f"{nearest(name, installed)}install the package that brings it; a package under "
-            f"development needs `pip install` again after its entry point is added (group {GROUP!r}); "
-            "adapters/README.md says how to write one",
-        )
-    point = installed[name]
-    try:
-        kind = point.load()
-    except Exception as error:
-        warnings.warn(f"importer {name!r} ({point.value}) cannot be imported: {error!r}", stacklevel=2)
-        raise ImporterError(
-            f"the importer {name!r} cannot be imported",
-            file=point.value,
-            found=repr(error),
-            mend="mend or remove the package that brings it; other importers are not affected",
-        ) from error
-    if not (isinstance(kind, type) and issubclass(kind, Importer)):
-        raise ImporterError(
-            "an entry point does not name an Importer class", file=point.value, found=repr(kind)
-        )
-    try:
-        return kind(**(options or {}))
-    except (TypeError, ValueError) as error:
-        raise ImporterError(
-            f"the importer {name!r} does not take these options",
-            file=point.value,
-            found=f"{dict(options or {})}: {error}",
-            mend="correct the options",
-        ) from error
+    return load_plugin(
+        name,
+        installed_importers(),
+        options,
+        base=Importer,  # type: ignore[type-abstract]
+        noun="importer",
+        told="importer",
+        mend_options="correct the options",
+        error=ImporterError,
+    )
