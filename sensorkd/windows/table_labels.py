@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,14 +126,14 @@ def _matches(recording: Recording, row: Mapping[str, str], keys: Sequence[str]) 
 
 def _cut_by_the_next(intervals: Sequence[_Interval]) -> list[_Interval]:
     """Events end where the next one begins."""
-    ordered = sorted(intervals, key=lambda item: item.t0)
-    cut = [
-        dataclasses.replace(item, t1=min(item.t1, later.t0))
-        if item.event and later.event and item.t0 < later.t0
-        else item
-        for item, later in itertools.pairwise(ordered)
-    ]
-    return [item for item in [*cut, *ordered[-1:]] if item.t1 > item.t0]
+    begins = sorted(item.t0 for item in intervals if item.event)
+    cut = []
+    for item in sorted(intervals, key=lambda item: item.t0):
+        later = bisect.bisect_right(begins, item.t0)
+        if item.event and later < len(begins):
+            item = dataclasses.replace(item, t1=min(item.t1, begins[later]))
+        cut.append(item)
+    return cut
 
 
 def _track(intervals: Sequence[_Interval], path: object) -> LabelTrack:

@@ -124,3 +124,5 @@ def test_the_examples_run(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.chdir(workplace)
     run(["python", "examples/01_train_and_export.py", *SHORT])
     run(["python", "examples/02_from_arrays.py", "4"])
+    run(["python", "examples/03_life_tests.py", *SHORT])
+    assert "alarm:" in (workplace / "life-out" / "report.html").read_text(encoding="utf-8")

@@ -308,6 +308,17 @@ def test_a_later_event_ends_what_an_earlier_one_began(week: Any, table: Any) -> 
     assert held(labelled[0]) == [(1.0, 3.0, "leak"), (3.0, 7.0, "jam")]
 
 
+def test_an_event_told_twice_is_still_ended_by_the_next(week: Any, table: Any) -> None:
+    text = "session,t,class\nmon,3,leak\nmon,3,leak\nmon,5,jam\n"
+    labelled, _ = with_label_table(week, table(text), events=EVENTS)
+    assert set(held(labelled[0])) == {(1.0, 3.0, "leak"), (3.0, 7.0, "jam")}
+
+
+def test_two_events_of_one_instant_must_agree(week: Any, table: Any) -> None:
+    with pytest.raises(ConfigError, match=r"line 2 and line 3(.|\n)*contradict(.|\n)*'leak' from 1\.000 s"):
+        with_label_table(week, table("session,t,class\nmon,3,leak\nmon,3,jam\n"), events=EVENTS)
+
+
 def test_an_event_without_a_rule_or_beside_an_interval_is_told(week: Any, table: Any) -> None:
     with pytest.raises(ConfigError, match=r"labels\.events"):
         with_label_table(week, table("session,t,class\nmon,3,jam\n"))
