@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +12,7 @@ from numpy.typing import NDArray
 
 from sensorkd import timeline
 from sensorkd.errors import ArchiveError
-from sensorkd.recordings.guard import GuardedFile
+from sensorkd.recordings.open_files import open_guarded
 
 __all__ = ["Axis", "SampleSource", "Segments", "Stream"]
 
@@ -124,25 +122,6 @@ class SampleSource:
         """Samples along time, rows of a segment axis laid end to end."""
         sizes = dict(zip(self.axes, self.shape, strict=True))
         return sizes["time"] * sizes.get("segment", 1)
-
-
-def open_guarded(path: Path) -> GuardedFile:
-    """The open file, kept open between reads.
-
-    Raises:
-        ArchiveError: see `GuardedFile`.
-    """
-    try:
-        status = path.stat()
-    except OSError:
-        return GuardedFile(path)  # says what is wrong
-    return _kept_open(path, os.getpid(), (status.st_ino, status.st_size, status.st_mtime_ns))
-
-
-@functools.lru_cache(maxsize=64)
-def _kept_open(path: Path, process: int, state: tuple[int, int, int]) -> GuardedFile:
-    """Keyed by process, so a child after a fork opens its own; by state, so a replaced file is reopened."""
-    return GuardedFile(path)
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from sensorkd import timeline
+from sensorkd.recordings.open_files import open_guarded
 from sensorkd.recordings.recording import Recording
-from sensorkd.recordings.stream import Stream, open_guarded
+from sensorkd.recordings.stream import Stream
 
 __all__ = ["RecordingSummary", "StreamSummary", "describe", "summarise"]
 
