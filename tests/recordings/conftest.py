@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,43 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
-from sensorkd.errors import SensorkdError
 from sensorkd.recordings import Layout, load_layout
-
-Refused = Callable[..., Any]
-
-
-@pytest.fixture
-def refused() -> Refused:
-    """A block that must be refused with words in the message, all five parts told, the file untouched."""
-
-    @contextmanager
-    def check(path: Path, *words: str, inside: str | None = None) -> Iterator[None]:
-        before = _content(path)
-        with pytest.raises(SensorkdError) as caught:
-            yield
-        error = caught.value
-        assert error.file is not None and Path(error.file) == path
-        assert error.found is not None, str(error)
-        assert error.expected is not None, str(error)
-        assert error.mend, str(error)
-        if inside is not None:
-            assert error.inside == inside
-        for word in words:
-            assert word in str(error), str(error)
-        assert _content(path) == before, "the source file was changed"
-
-    return check
-
-
-def _content(path: Path) -> str | None:
-    # A sparse file is as good as its first and last parts.
-    if not path.is_file():
-        return None
-    with path.open("rb") as file:
-        head = file.read(1 << 20)
-        file.seek(max(0, path.stat().st_size - (1 << 20)))
-        return hashlib.sha256(head + file.read()).hexdigest() + str(path.stat().st_size)
 
 
 @pytest.fixture
