@@ -18,7 +18,14 @@ if TYPE_CHECKING:
     from sensorkd.evaluation.evaluate import evaluate_run
     from sensorkd.evaluation.report import write_report
     from sensorkd.export import export_run
-    from sensorkd.recordings import Layout, Recording, RecordingWriter, open_recordings
+    from sensorkd.recordings import (
+        Layout,
+        Recording,
+        RecordingLogger,
+        RecordingWriter,
+        StreamFormat,
+        open_recordings,
+    )
     from sensorkd.runs import Run, RunConfig, load_config, train_run
 
 _HOMES = {
@@ -26,11 +33,13 @@ _HOMES = {
     "EdgePredictor": "sensorkd.edge",
     "Layout": "sensorkd.recordings",
     "Recording": "sensorkd.recordings",
+    "RecordingLogger": "sensorkd.recordings",
     "RecordingWriter": "sensorkd.recordings",
     "Run": "sensorkd.runs",
     "RunConfig": "sensorkd.runs",
     "SensorAdapter": "sensorkd.adapters",
     "SensorkdError": "sensorkd.errors",
+    "StreamFormat": "sensorkd.recordings",
     "StreamSpec": "sensorkd.adapters",
     "evaluate_run": "sensorkd.evaluation.evaluate",
     "export_run": "sensorkd.export",
@@ -45,11 +54,13 @@ __all__ = [
     "EdgePredictor",
     "Layout",
     "Recording",
+    "RecordingLogger",
     "RecordingWriter",
     "Run",
     "RunConfig",
     "SensorAdapter",
     "SensorkdError",
+    "StreamFormat",
     "StreamSpec",
     "__version__",
     "evaluate_run",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import os
 import pickle
 import signal
 import time
@@ -93,15 +94,26 @@ def _start(function: Callable[[T], R], items: Sequence[T], index: int, limits: C
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(function, items[index], theirs, limits.memory), daemon=True)
+    # The server's own is that of the moment in which it was started.
+    environment = dict(os.environ)
+    work = (function, items[index], theirs, limits.memory, environment)
+    process = context.Process(target=_work, args=work, daemon=True)
     process.start()
     theirs.close()  # so that the end of the child is the end of the pipe
     deadline = float("inf") if limits.seconds is None else time.monotonic() + limits.seconds
     return _Child(process, ours, index, deadline)
 
 
-def _work(function: Callable[[T], R], item: T, answer: Connection, memory: int | None) -> None:
+def _work(
+    function: Callable[[T], R],
+    item: T,
+    answer: Connection,
+    memory: int | None,
+    environment: dict[str, str],
+) -> None:
     """In the child: send ("done", result), ("error", SensorkdError) or ("defect", exception)."""
+    os.environ.clear()
+    os.environ.update(environment)
     # An interrupt is for the parent, which then ends its children.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     message: tuple[str, Any]

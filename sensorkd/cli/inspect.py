@@ -1,4 +1,4 @@
-"""`sensorkd inspect PATH... [--layout L]`."""
+"""`sensorkd inspect PATH... [--layout L] [--isolated [--jobs N]]`."""
 
 from __future__ import annotations
 
@@ -20,6 +20,13 @@ def run(
     layout: Annotated[
         Path | None, typer.Option(help="Layout, for archives that are not recording-1.0.")
     ] = None,
+    isolated: Annotated[
+        bool,
+        typer.Option(
+            "--isolated", help="Open each file in a process of its own, which may crash or hang without harm."
+        ),
+    ] = False,
+    jobs: Annotated[int, typer.Option(min=1, help="Files at once, with --isolated.")] = 1,
     as_json: AsJson = False,
 ) -> None:
     """Show streams, rates, spans, gaps, labels and chunking; no sample is read.
@@ -27,11 +34,20 @@ def run(
     Example: sensorkd inspect plant/
     """
     from sensorkd.recordings import open_recordings
+    from sensorkd.recordings.isolated import open_isolated_with
     from sensorkd.recordings.summary import describe, summarise
 
     failed: list[SensorkdError] = []
-    recordings = open_recordings(paths, layout, on_error=failed.append)
-    described = [describe(recording) for recording in recordings]
+    if isolated:
+        pairs = open_isolated_with(describe, paths, layout, on_error=failed.append, jobs=jobs)
+        described = [summary for _, summary in pairs]
+    else:
+        described = []
+        for recording in open_recordings(paths, layout, on_error=failed.append):
+            try:
+                described.append(describe(recording))
+            except SensorkdError as error:  # the file changed since, or is damaged further inside
+                failed.append(error)
     lines: list[str] = []
     for item in described[:SHOWN]:
         lines += item.lines()
@@ -46,4 +62,4 @@ def run(
     }
     emit(result, "\n".join(lines), as_json=as_json)
     if failed:
-        raise typer.Exit(2 if not recordings else 1)
+        raise typer.Exit(2 if not described else 1)

@@ -8,7 +8,7 @@ from sensorkd.errors import ArchiveError
 from sensorkd.recordings import schema
 from sensorkd.recordings.guard import GuardedFile, plain
 from sensorkd.recordings.recording import LabelTrack, Recording
-from sensorkd.recordings.stream import SampleSource, Segments, Stream, check_segments
+from sensorkd.recordings.stream import SampleSource, Segments, Stream, check_segments, written_segments
 
 __all__ = ["read_archive"]
 
@@ -69,12 +69,13 @@ def _stream(file: GuardedFile, group: str, name: str) -> Stream:
             mend="correct the attribute, or remove it",
         )
     axes = schema.CANONICAL_AXES[dataset.ndim]
+    source = SampleSource(file.path, f"{group}/samples", axes, tuple(dataset.shape))
     return Stream(
         name=name,
         modality=attributes["modality"],
         unit=attributes["unit"],
-        segments=segments,
-        source=SampleSource(file.path, f"{group}/samples", axes, tuple(dataset.shape)),
+        segments=written_segments(segments, source, dataset),
+        source=source,
         dtype=dataset.dtype,
         scale=float(attributes["scale"]),
         offset=float(attributes["offset"]),

@@ -6,7 +6,6 @@ zeros for virtual datasets without a source and for absurd declared shapes. Noth
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,8 @@ import h5py
 import numpy as np
 
 from sensorkd.errors import ArchiveError, nearest
-from sensorkd.recordings.signature import check_signature
+from sensorkd.recordings.opening import damage_told, open_read_only
+from sensorkd.recordings.policy import GuardPolicy
 from sensorkd.recordings.storage import check_storage
 
 __all__ = ["GuardedFile", "plain"]
@@ -23,28 +23,35 @@ __all__ = ["GuardedFile", "plain"]
 MAX_SOFT_LINKS = 8
 MAX_DEPTH = 64
 MAX_NODES = 1_000_000
+# Nodes kept open. A dataset holds its own cache of chunks, so few of them.
+KEPT_GROUPS = 4096
+KEPT_DATASETS = 32
 
 
 class GuardedFile:
     """A read-only HDF5 file whose nodes are checked one by one as they are reached.
 
+    policy: what it may ask of this computer; None: what the environment says.
+
     Raises:
-        ArchiveError: the file is missing, empty, not HDF5, truncated or in use.
+        ArchiveError: the file is missing, empty, not HDF5, cut short or in use. Every method raises it for
+            what is missing, refused or damaged, with the path inside the file.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, policy: GuardPolicy | None = None) -> None:
         self.path = path
-        self._checked: dict[str, h5py.Dataset] = {}
-        check_signature(path)
-        try:
-            self._file = h5py.File(path, "r")
-        except OSError as error:
-            raise _not_opened(path, error) from error
-        self._root: h5py.Group = self._file["/"]
+        self.policy = policy or GuardPolicy.of_environment()
+        self._groups: dict[str, h5py.h5g.GroupID] = {}
+        self._datasets: dict[str, h5py.Dataset] = {}
+        self._checked: set[str] = set()
+        self._file = open_read_only(path)
+        with damage_told(path, "/"):
+            self._root: h5py.Group = self._file["/"]
 
     def close(self) -> None:
         """Close the file; nodes handed out before become invalid."""
-        self._checked.clear()
+        self._groups.clear()
+        self._datasets.clear()
         self._file.close()
 
     def __enter__(self) -> GuardedFile:
@@ -67,28 +74,32 @@ class GuardedFile:
 
     def dataset(self, inside: str) -> h5py.Dataset:
         """The dataset at a path inside the file, refused if its storage cannot be trusted."""
-        if inside not in self._checked:
-            node = self._resolve(inside)
-            if not isinstance(node, h5py.Dataset):
-                raise self._wrong_kind(node, inside, "a dataset")
-            self._keep(node, inside)
-        return self._checked[inside]
+        kept = self._datasets.get(inside)
+        if kept is not None:
+            return kept
+        node = self._resolve(inside)
+        if not isinstance(node, h5py.Dataset):
+            raise self._wrong_kind(node, inside, "a dataset")
+        self._check(node, inside)
+        if len(self._datasets) >= KEPT_DATASETS:
+            del self._datasets[next(iter(self._datasets))]
+        self._datasets[inside] = node
+        return node
 
     def node(self, inside: str) -> h5py.Group | h5py.Dataset:
         """The group or dataset at a path inside the file."""
-        if inside in self._checked:
-            return self._checked[inside]
         node = self._resolve(inside)
         if isinstance(node, h5py.Dataset):
-            self._keep(node, inside)
-            return node
-        if not isinstance(node, h5py.Group):
+            self._check(node, inside)
+        elif not isinstance(node, h5py.Group):
             raise self._wrong_kind(node, inside, "a group or a dataset")
         return node
 
-    def _keep(self, dataset: h5py.Dataset, inside: str) -> None:
-        check_storage(dataset, file=self.path, inside=inside)
-        self._checked[inside] = dataset
+    def _check(self, dataset: h5py.Dataset, inside: str) -> None:
+        if inside not in self._checked:
+            with damage_told(self.path, inside):
+                check_storage(dataset, file=self.path, inside=inside, policy=self.policy)
+            self._checked.add(inside)
 
     def is_group(self, inside: str) -> bool:
         """Whether the path, which must exist, leads to a group."""
@@ -96,18 +107,22 @@ class GuardedFile:
 
     def exists(self, inside: str) -> bool:
         """Whether every part of a path is there; no link is followed."""
-        node: Any = self._root
-        for part in _parts(inside):
-            if not isinstance(node, h5py.Group) or not _has(node, part):
-                return False
-            if _link_type(node, part) != h5py.h5l.TYPE_HARD:
-                return True  # the link itself is judged when it is followed
-            node = node.get(part)
+        node: Any = self._root.id
+        with damage_told(self.path, inside):
+            for part in _parts(inside):
+                kind = _link_type(node, part)
+                if kind is None:
+                    return False
+                if kind != h5py.h5l.TYPE_HARD:
+                    return True  # the link itself is judged when it is followed
+                node = _member(node, part)
         return True
 
     def members(self, inside: str) -> list[str]:
         """Names below a group, sorted as HDF5 keeps them."""
-        return _names(self.group(inside))
+        group = self.group(inside)
+        with damage_told(self.path, inside):
+            return _names(group)
 
     def walk(self) -> Iterator[tuple[str, h5py.Group | h5py.Dataset]]:
         """Every group and dataset of the file, checked, parents first.
@@ -132,7 +147,8 @@ class GuardedFile:
         yield inside, node
         if isinstance(node, h5py.Dataset):
             return
-        identity = h5py.h5o.get_info(node.id).addr
+        with damage_told(self.path, inside):
+            identity, names = h5py.h5o.get_info(node.id).addr, _names(node)
         if identity in above or len(above) >= MAX_DEPTH:
             raise ArchiveError(
                 "a link leads back to a group above it: the tree has a cycle"
@@ -144,35 +160,59 @@ class GuardedFile:
                 expected=f"a tree of at most {MAX_DEPTH} levels",
                 mend="remove the link, or flatten the tree",
             )
-        for name in _names(node):
+        for name in names:
             yield from self._walk(f"{inside.rstrip('/')}/{name}", (*above, identity))
 
     def _resolve(self, inside: str) -> Any:
         """Follow a path part by part, so that no link is taken unseen."""
-        node: Any = self._root
-        parts = _parts(inside)
-        done: list[str] = []
+        with damage_told(self.path, inside):
+            node = self._follow(_parts(inside))
+            if isinstance(node, h5py.h5g.GroupID):
+                return h5py.Group(node)
+            if isinstance(node, h5py.h5d.DatasetID):
+                return h5py.Dataset(node, readonly=True)
+            return h5py.Datatype(node)
+
+    def _follow(self, parts: list[str]) -> Any:
+        """The node as h5py's lower level has it, which takes half the time of the upper one."""
+        node, done = self._nearest(parts)
+        parts = parts[len(done) :]
         soft_links = 0
         while parts:
             part = parts.pop(0)
-            here = "/" + "/".join([*done, part])
-            if not isinstance(node, h5py.Group) or not _has(node, part):
-                raise self._missing(node, part, here)
-            if _link_type(node, part) == h5py.h5l.TYPE_HARD:
-                node = node.get(part)
+            kind = _link_type(node, part)
+            if kind is None:
+                raise self._missing(node, part, "/" + "/".join([*done, part]))
+            if kind == h5py.h5l.TYPE_HARD:
+                node = _member(node, part)
                 done.append(part)
+                if isinstance(node, h5py.h5g.GroupID):
+                    self._keep(node, done)
                 continue
             soft_links += 1
-            target = self._soft_target(node, part, here, soft_links)
+            target = self._soft_target(node, part, kind, "/" + "/".join([*done, part]), soft_links)
             parts = [*([] if target.startswith("/") else done), *_parts(target), *parts]
-            node, done = self._root, []
+            node, done = self._root.id, []
         return node
 
-    def _soft_target(self, group: h5py.Group, name: str, here: str, followed: int) -> str:
+    def _nearest(self, parts: list[str]) -> tuple[h5py.h5g.GroupID, list[str]]:
+        """The group itself or the one above, if hard links led there before: the file cannot change."""
+        for length in (len(parts), len(parts) - 1):
+            kept = self._groups.get("/".join(parts[:length])) if length > 0 else None
+            if kept is not None:
+                return kept, parts[:length]
+        return self._root.id, []
+
+    def _keep(self, group: h5py.h5g.GroupID, parts: list[str]) -> None:
+        if len(self._groups) >= KEPT_GROUPS:
+            self._groups.clear()
+        self._groups["/".join(parts)] = group
+
+    def _soft_target(self, group: h5py.h5g.GroupID, name: str, kind: int, here: str, followed: int) -> str:
         """Where a link that is not a hard one leads, if it may be followed."""
-        kind = _link_type(group, name)
         if kind != h5py.h5l.TYPE_SOFT:
-            link = group.get(name, getlink=True) if kind == h5py.h5l.TYPE_EXTERNAL else None
+            external = kind == h5py.h5l.TYPE_EXTERNAL
+            link = h5py.Group(group).get(name, getlink=True) if external else None
             raise ArchiveError(
                 "an external link is refused: it can reach any file of this computer",
                 file=self.path,
@@ -181,7 +221,7 @@ class GuardedFile:
                 expected="a hard link, or a soft link inside the file",
                 mend="copy the data into the file (h5copy) in place of the link",
             )
-        target = str(group.get(name, getlink=True).path)
+        target = str(h5py.Group(group).get(name, getlink=True).path)
         if followed > MAX_SOFT_LINKS:
             raise ArchiveError(
                 "soft links lead to soft links without an end",
@@ -194,7 +234,7 @@ class GuardedFile:
         return target
 
     def _missing(self, node: Any, part: str, here: str) -> ArchiveError:
-        names = _names(node) if isinstance(node, h5py.Group) else []
+        names = _names(h5py.Group(node)) if isinstance(node, h5py.h5g.GroupID) else []
         listed = ", ".join(names[:12]) + (" ..." if len(names) > 12 else "")
         return ArchiveError(
             "nothing here",
@@ -226,34 +266,17 @@ def _names(group: h5py.Group) -> list[str]:
     return [name if isinstance(name, str) else name.decode(errors="backslashreplace") for name in group]
 
 
-def _has(group: h5py.Group, name: str) -> bool:
-    # Not `name in group`, which follows an external link to see whether it is broken.
-    return bool(group.id.links.exists(name.encode()))
+def _link_type(node: Any, name: str) -> int | None:
+    """None: no such link. Not `name in group`, which follows an external link to see whether it is broken."""
+    if not isinstance(node, h5py.h5g.GroupID):
+        return None
+    links, key = node.links, name.encode()
+    return int(links.get_info(key).type) if links.exists(key) else None
 
 
-def _link_type(group: h5py.Group, name: str) -> int:
-    return int(group.id.links.get_info(name.encode()).type)
-
-
-def _not_opened(path: Path, error: OSError) -> ArchiveError:
-    size, message = path.stat().st_size, str(error)
-    if isinstance(error, BlockingIOError) or "unable to lock" in message or "already open" in message:
-        return ArchiveError(
-            "the file is in use by a writer",
-            file=path,
-            found=message,
-            expected="a file that is closed",
-            mend="wait until it is closed, or copy it",
-        )
-    stored = re.search(r"stored_eof = (\d+)", message)
-    cut = stored is not None or "truncated" in message
-    return ArchiveError(
-        "the file is cut short" if cut else "HDF5 cannot open the file: its structure is damaged",
-        file=path,
-        found=f"{size:,} bytes" + ("" if stored else f"; HDF5 says: {message}"),
-        expected=f"{int(stored.group(1)):,} bytes" if stored else "a whole HDF5 file",
-        mend="restore the file from its source; a logger that died leaves such files",
-    )
+def _member(group: h5py.h5g.GroupID, name: str) -> Any:
+    """What a hard link leads to: a group, a dataset or a named data type."""
+    return h5py.h5o.open(group, name.encode())
 
 
 def plain(value: Any) -> Any:

@@ -15,7 +15,15 @@ from sensorkd.recordings.recording import Clock
 from sensorkd.recordings.stamps import UNIT_IN_NS
 from sensorkd.recordings.stream import Axis, check_axes
 
-__all__ = ["Attribute", "Layout", "MatchSpan", "StampDataset", "StreamLayout", "load_layout"]
+__all__ = [
+    "Attribute",
+    "Layout",
+    "MatchSpan",
+    "SampleCounter",
+    "StampDataset",
+    "StreamLayout",
+    "load_layout",
+]
 
 
 class _Strict(BaseModel):
@@ -40,20 +48,57 @@ class MatchSpan(_Strict):
 
 
 class StampDataset(_Strict):
-    """Time stamps kept in a dataset. `unit` is for numbers.
+    """Time stamps kept in a dataset: text, numbers in `unit`, or ticks of a counter.
 
-    wraps: after so many `unit`s the clock begins anew: 86400 for seconds of day. Streams of a recording
-    whose clocks wrap are brought together, even if midnight fell between their first samples.
+    ticks_per_second: the numbers count ticks, so many a second; there is no `unit` then.
+    wraps: after so many `unit`s or ticks the clock begins anew: 86400 for seconds of day, 65536 for ticks of
+    16 bits. Streams of a recording whose clocks wrap are brought together, even if midnight fell between
+    their first samples.
+    longest_gap: seconds; no pause between stamps of a clock that wraps was longer. A longer one is an error,
+    for it may hide a whole turn; so is, without this, one of more than a quarter turn.
+    set_back: what to do where the clock was set back, so that stamps come again: `refuse` the file, or `cut`
+    what was logged before with stamps that come again after it.
     """
 
     dataset: str
     unit: Literal["s", "ms", "us", "ns"] = "s"
+    ticks_per_second: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     wraps: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    longest_gap: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    set_back: Literal["refuse", "cut"] = "refuse"
 
     @property
     def wraps_ns(self) -> int | None:
         """`wraps` in nanoseconds."""
-        return None if self.wraps is None else round(self.wraps * UNIT_IN_NS[self.unit])
+        return None if self.wraps is None else round(self.wraps / self.per_second * UNIT_IN_NS["s"])
+
+    @property
+    def per_second(self) -> float:
+        """How many of the numbers make a second."""
+        return self.ticks_per_second or UNIT_IN_NS["s"] / UNIT_IN_NS[self.unit]
+
+    @model_validator(mode="after")
+    def _turns_make_sense(self) -> StampDataset:
+        if self.ticks_per_second is not None and self.unit != "s":
+            raise ValueError("say `unit` or `ticks_per_second`, not both")
+        if self.ticks_per_second is not None and self.wraps is not None and self.wraps % 1:
+            raise ValueError("wraps: a counter begins anew after a whole number of ticks")
+        if self.longest_gap is not None:
+            if self.wraps is None:
+                raise ValueError("longest_gap: only a clock that `wraps` needs it")
+            if self.longest_gap * self.per_second >= self.wraps:
+                raise ValueError("longest_gap: a pause as long as a turn leaves no trace; name a shorter one")
+        return self
+
+
+class SampleCounter(_Strict):
+    """A dataset that numbers the samples, one number each, in which lost samples are missing.
+
+    wraps: after so many it begins anew: 65536 for 16 bits.
+    """
+
+    dataset: str
+    wraps: Annotated[int, Field(ge=4)] | None = None
 
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -66,7 +111,8 @@ class StreamLayout(_Strict):
     Either `rate` and `start` say when samples were taken, or `times` does: one stamp a sample, whose gaps
     begin new segments; a `rate` beside it is compared with it. `start` is in seconds, on a UTC clock
     since 1970 or as ISO 8601 text, or a dataset (one stamp a segment, or the stream's first); left out,
-    it is 0 on a relative clock.
+    it is 0 on a relative clock. A `counter` beside `rate` and `start` tells where samples were lost.
+    `nominal_rate` is what the file claims the rate to be: it is compared with the true one, never used.
     """
 
     modality: str
@@ -76,6 +122,8 @@ class StreamLayout(_Strict):
     rate: Number | Attribute | MatchSpan | None = None
     start: Number | Attribute | StampDataset | None = None
     times: StampDataset | None = None
+    counter: SampleCounter | None = None
+    nominal_rate: Number | Attribute | None = None
     scale: Number | Attribute = 1.0
     offset: Number | Attribute = 0.0
     channels: tuple[str, ...] = ()
@@ -92,6 +140,9 @@ class StreamLayout(_Strict):
             raise ValueError("say `rate`, or `times: {dataset: PATH}` with one stamp a sample")
         if self.times is not None and (self.start is not None or isinstance(self.rate, MatchSpan)):
             raise ValueError("`times` says it all: leave out `start`, and a derived `rate`")
+        alone = self.times is None and self.axes[0] != "segment" and not isinstance(self.rate, MatchSpan)
+        if self.counter is not None and not alone:
+            raise ValueError("`counter` goes with a `rate` of its own and one `start`, not with segments")
         if self.scale == 0:
             raise ValueError("scale must not be 0")
         return self
@@ -191,6 +242,6 @@ def _told(item: Any) -> str:
     told = f"{'.'.join(place)}: " if place else ""
     if item["type"] != "extra_forbidden":
         return f"{told}{item['msg']}"
-    models = (Layout, StreamLayout, Attribute, MatchSpan, StampDataset)
+    models = (Layout, StreamLayout, Attribute, MatchSpan, StampDataset, SampleCounter)
     known = {field.alias or name for model in models for name, field in model.model_fields.items()}
     return f"{told}unknown key; {nearest(place[-1], known)}".rstrip("; ")

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from sensorkd.recordings.guard import GuardedFile
+from sensorkd.recordings.policy import GuardPolicy
 
 __all__ = ["open_guarded"]
 
@@ -17,14 +18,15 @@ def open_guarded(path: Path) -> GuardedFile:
     Raises:
         ArchiveError: see `GuardedFile`.
     """
+    policy = GuardPolicy.of_environment()
     try:
         status = path.stat()
     except OSError:
-        return GuardedFile(path)  # says what is wrong
-    return _kept_open(path, os.getpid(), (status.st_ino, status.st_size, status.st_mtime_ns))
+        return GuardedFile(path, policy)  # says what is wrong
+    return _kept_open(path, os.getpid(), (status.st_ino, status.st_size, status.st_mtime_ns), policy)
 
 
 @functools.lru_cache(maxsize=64)
-def _kept_open(path: Path, process: int, state: tuple[int, int, int]) -> GuardedFile:
+def _kept_open(path: Path, process: int, state: tuple[int, int, int], policy: GuardPolicy) -> GuardedFile:
     """Keyed by process, so a child after a fork opens its own; by state, so a replaced file is reopened."""
-    return GuardedFile(path)
+    return GuardedFile(path, policy)

@@ -10,6 +10,7 @@ from sensorkd.recordings.canonical import read_archive
 from sensorkd.recordings.guard import GuardedFile
 from sensorkd.recordings.layout import Layout, load_layout
 from sensorkd.recordings.mapped import read_mapped
+from sensorkd.recordings.opening import damage_told
 from sensorkd.recordings.recording import Recording
 
 __all__ = ["open_recordings"]
@@ -36,29 +37,58 @@ def open_recordings(
     """
     if isinstance(layout, str | Path):
         layout = load_layout(layout)
-    found: dict[str, Recording] = {}
-    for name, path in _files(paths):
+    gathered = Gathered(on_error)
+    for name, path in find_archives(paths):
         try:
-            for recording in _open_file(path, name, layout):
-                if recording.id in found:
-                    raise ArchiveError(
-                        "two files give the same recording id",
-                        file=path,
-                        inside=recording.group,
-                        found=f"{recording.id!r}, also from {found[recording.id].path}",
-                        expected="one file for each id",
-                        mend="open their common folder, so that the ids hold the folders' names",
-                    )
-                found[recording.id] = recording
+            recordings = open_archive(path, name, layout)
         except SensorkdError as error:
-            if on_error is None:
-                raise
-            on_error(error)
-    return list(found.values())
+            gathered.fail(error)
+        else:
+            gathered.add(recordings)
+    return gathered.recordings
 
 
-def _files(paths: str | Path | Iterable[str | Path]) -> list[tuple[str, Path]]:
-    """Every file to open, with the name that goes into its recording ids."""
+class Gathered:
+    """Recordings of many files; what is wrong with one is told to `on_error`, or raised if it is None."""
+
+    def __init__(self, on_error: Callable[[SensorkdError], None] | None) -> None:
+        self._on_error = on_error
+        self._found: dict[str, Recording] = {}
+
+    @property
+    def recordings(self) -> list[Recording]:
+        """All that are in order."""
+        return list(self._found.values())
+
+    def add(self, recordings: Iterable[Recording]) -> None:
+        """Take the recordings of one file, but for those whose ids are taken."""
+        for recording in recordings:
+            if recording.id not in self._found:
+                self._found[recording.id] = recording
+                continue
+            error = ArchiveError(
+                "two files give the same recording id",
+                file=recording.path,
+                inside=recording.group,
+                found=f"{recording.id!r}, also from {self._found[recording.id].path}",
+                expected="one file for each id",
+                mend="open their common folder, so that the ids hold the folders' names",
+            )
+            self.fail(error)
+
+    def fail(self, error: SensorkdError) -> None:
+        """One file, or one recording of it, cannot be used."""
+        if self._on_error is None:
+            raise error
+        self._on_error(error)
+
+
+def find_archives(paths: str | Path | Iterable[str | Path]) -> list[tuple[str, Path]]:
+    """Every file to open, with the name that goes into its recording ids.
+
+    Raises:
+        ArchiveError: a folder without archives.
+    """
     if isinstance(paths, str | Path):
         paths = [paths]
     files: list[tuple[str, Path]] = []
@@ -81,18 +111,13 @@ def _files(paths: str | Path | Iterable[str | Path]) -> list[tuple[str, Path]]:
     return files
 
 
-def _open_file(path: Path, name: str, layout: Layout | None) -> list[Recording]:
-    try:
-        with GuardedFile(path) as file:
-            if layout is None:
-                return read_archive(file, name)
-            return read_mapped(file, name, layout)
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
-        # What HDF5 and h5py raise when metadata is damaged, whichever call meets it first.
-        raise ArchiveError(
-            "the file cannot be read: its structure is damaged",
-            file=path,
-            found=repr(error),
-            expected="a sound HDF5 file",
-            mend="restore the file from its source, or leave it out",
-        ) from error
+def open_archive(path: Path, name: str, layout: Layout | None) -> list[Recording]:
+    """The recordings of one file; `name` goes into their ids.
+
+    Raises:
+        ArchiveError: see `open_recordings`.
+    """
+    with damage_told(path), GuardedFile(path) as file:
+        if layout is None:
+            return read_archive(file, name)
+        return read_mapped(file, name, layout)

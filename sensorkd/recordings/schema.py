@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import math
+from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
@@ -21,16 +22,28 @@ __all__ = [
     "RESERVED_ATTRIBUTES",
     "SCHEMA",
     "SEGMENT",
+    "TreeProblem",
     "check_archive",
+    "tree_problems",
 ]
 
 SCHEMA = "recording-1.0"
 RESERVED_ATTRIBUTES = frozenset({"schema", "kind", "clock"})
 SEGMENT = np.dtype([("t0", "<i8"), ("rate", "<f8"), ("offset", "<i8"), ("count", "<i8")])
+LONGEST = 400
 CANONICAL_AXES: dict[int, tuple[Axis, ...]] = {
     2: ("time", "channel"),
     4: ("time", "height", "width", "channel"),
 }
+
+
+@dataclass(frozen=True)
+class TreeProblem:
+    """One place in which a file differs from the schema."""
+
+    inside: str
+    found: str
+    expected: str
 
 
 def check_archive(file: GuardedFile) -> None:
@@ -39,6 +52,33 @@ def check_archive(file: GuardedFile) -> None:
     Raises:
         ArchiveError: naming the first place that differs, and how many others do.
     """
+    errors = _errors(file)
+    # A dataset where a group should be lacks much else; that it is a dataset is what helps.
+    wrong_kind = [error for error in errors if error.path and error.path[-1] == "node"]
+    first = jsonschema.exceptions.best_match(wrong_kind or errors)
+    if first is not None:
+        problem = _problem(first)
+        raise ArchiveError(
+            "the tree does not follow recording-1.0",
+            file=file.path,
+            inside=problem.inside,
+            found=problem.found,
+            expected=problem.expected,
+            mend="write archives with sensorkd.recordings.RecordingWriter, or give a layout"
+            + (f" ({len(errors)} problems in all)" if len(errors) > 1 else ""),
+        )
+
+
+def tree_problems(file: GuardedFile) -> list[TreeProblem]:
+    """Every place in which the file differs from `recording-1.0`, in the order of the tree.
+
+    Raises:
+        ArchiveError: it says that it is of another schema, or of none.
+    """
+    return [_problem(error) for error in sorted(_errors(file), key=lambda error: _place(error.absolute_path))]
+
+
+def _errors(file: GuardedFile) -> list[jsonschema.ValidationError]:
     version = plain(file.root.attrs.get("schema", None))
     if version != SCHEMA:
         raise ArchiveError(
@@ -48,20 +88,15 @@ def check_archive(file: GuardedFile) -> None:
             expected=SCHEMA,
             mend="give a layout that maps this tree (--layout FILE; examples/layouts has some)",
         )
-    errors = list(_validator().iter_errors(skeleton(file)))
-    # A dataset where a group should be lacks much else; that it is a dataset is what helps.
-    wrong_kind = [error for error in errors if error.path and error.path[-1] == "node"]
-    first = jsonschema.exceptions.best_match(wrong_kind or errors)
-    if first is not None:
-        raise ArchiveError(
-            "the tree does not follow recording-1.0",
-            file=file.path,
-            inside=_place(first.absolute_path),
-            found=first.message,
-            expected=first.schema.get("description", f"see data_schemas/{SCHEMA}.json"),
-            mend="write archives with sensorkd.recordings.RecordingWriter, or give a layout"
-            + (f" ({len(errors)} problems in all)" if len(errors) > 1 else ""),
-        )
+    return list(_validator().iter_errors(skeleton(file)))
+
+
+def _problem(error: jsonschema.ValidationError) -> TreeProblem:
+    rule: Any = error.schema
+    expected = str(rule.get("description", f"see data_schemas/{SCHEMA}.json"))
+    # The message may hold all that lies below.
+    found = error.message if len(error.message) <= LONGEST else f"{error.message[:LONGEST]} ..."
+    return TreeProblem(_place(error.absolute_path), found, expected)
 
 
 @functools.cache

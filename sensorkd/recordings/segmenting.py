@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,10 @@ from numpy.typing import NDArray
 
 from sensorkd import timeline
 from sensorkd.errors import ArchiveError
+from sensorkd.recordings.stamp_order import LATEST
 from sensorkd.recordings.stream import Segments, check_rate
 
-__all__ = ["segments_of_stamps", "unwrap"]
+__all__ = ["check_turns", "segments_of_stamps", "unwrap"]
 
 Int64 = NDArray[np.int64]
 # Loggers write stamps to the microsecond at best; a finer grid in them is rounding.
@@ -19,7 +21,9 @@ FINEST = 1_000
 RATE_TOLERANCE = 0.01
 
 
-def segments_of_stamps(times: Int64, *, file: Path, inside: str, rate: float | None = None) -> Segments:
+def segments_of_stamps(
+    times: Int64, *, file: Path, inside: str, rate: float | None = None, breaks: Sequence[int] = ()
+) -> Segments:
     """Segments from time stamps (n,) in ns, one a sample, in the order of the samples.
 
     A step longer than one and a half periods, and than what the resolution of the stamps explains, is
@@ -30,6 +34,7 @@ def segments_of_stamps(times: Int64, *, file: Path, inside: str, rate: float | N
 
     Args:
         rate: Hz, what the file claims; without it the stamps alone decide.
+        breaks: where a segment begins in any case.
 
     Raises:
         ArchiveError: stamps do not rise, are too few to tell a rate, or say another rate than `rate`.
@@ -43,7 +48,7 @@ def segments_of_stamps(times: Int64, *, file: Path, inside: str, rate: float | N
     period = float(np.median(steps))
     grid = int(np.gcd.reduce(np.rint(steps / FINEST).astype(np.int64))) * FINEST
     resolution = grid if grid <= 2 * period else 0
-    gaps = np.flatnonzero(steps > 1.5 * period + resolution) + 1
+    gaps = np.union1d(np.flatnonzero(steps > 1.5 * period + resolution) + 1, breaks).astype(np.int64)
     runs = zip([0, *gaps.tolist()], [*gaps.tolist(), len(times)], strict=True)
     starts = np.array([start for run in runs for start in _straight(times, *run, 2 * period + resolution)])
     ends = np.append(starts[1:], len(times)) - 1
@@ -85,12 +90,13 @@ def _straight(times: Int64, first: int, stop: int, tolerance: float) -> list[int
     return starts
 
 
-def unwrap(times: Int64, period: int, *, near: int | None = None) -> Int64:
-    """Stamps (n,) of a clock that begins anew every `period` ns, such as time of day, laid end to end.
+def unwrap(times: Int64, period: int, *, near: int | None = None, longest: int | None = None) -> Int64:
+    """Stamps (n,) of a clock that begins anew every `period`, such as time of day, laid end to end.
 
-    A fall by more than half a period is a new turn. With `near`, all of them are moved by whole periods
-    so that the first lies within half a period of that time: two sensors of one machine, one of which
-    was started just before midnight and the other just after, belong together.
+    A step is taken forwards where that makes it at most `longest` (half a period unless said), else
+    backwards. With `near`, all of them are moved by whole periods so that the first lies within half a
+    period of that time: two sensors of one machine, one of which was started just before midnight and the
+    other just after, belong together.
 
     A pause of a whole period or more leaves no trace in such stamps and cannot be seen.
 
@@ -99,11 +105,45 @@ def unwrap(times: Int64, period: int, *, near: int | None = None) -> Int64:
     >>> unwrap(np.array([1, 2]), 24, near=23).tolist()
     [25, 26]
     """
-    turns = np.concatenate([[0], np.cumsum(np.diff(times) < -period // 2)])
-    laid = times + turns * period
+    forwards = np.mod(np.diff(times), period)
+    steps = np.where(forwards > (period // 2 if longest is None else longest), forwards - period, forwards)
+    laid = times[0] + np.concatenate([[0], np.cumsum(steps)])
     if near is not None:
         laid = laid + int(np.rint((near - int(laid[0])) / period)) * period
     return np.asarray(laid, dtype=np.int64)
+
+
+def check_turns(laid: Int64, period: int, *, per_second: float | None, file: Path, inside: str) -> None:
+    """Refuse steps in an unwrapped clock (n,) that may have been taken the wrong way, or hide whole turns.
+
+    Forwards a quarter of the `period` is trusted; backwards only as far as a sample may be late.
+
+    Args:
+        per_second: how many of these units make a second; None: they count samples.
+
+    Raises:
+        ArchiveError: naming the first such step.
+    """
+    steps = np.diff(laid)
+    most = period // 4
+    usual = float(np.median(np.abs(steps))) if len(steps) else 0.0
+    doubtful = np.flatnonzero((steps > most) | (steps < -min(most, max(LATEST * usual, 1))))
+    if not len(doubtful):
+        return
+    row, unit = int(doubtful[0]), "samples" if per_second is None else "s"
+    forwards, turn, most_told = (
+        value / (per_second or 1.0) for value in (int(steps[row]) % period, period, most)
+    )
+    raise ArchiveError(
+        "a step of a clock that begins anew is ambiguous",
+        file=file,
+        inside=inside,
+        found=f"from row {row} to {row + 1} forwards by {forwards:g} {unit}, or back by {turn - forwards:g} "
+        f"{unit}, or whole turns of {turn:g} {unit} more",
+        expected=f"steps of at most a quarter turn, {most_told:g} {unit}",
+        mend="split the file there"
+        + (", or say `longest_gap` (s) in the layout if no pause was longer" if per_second else ""),
+    )
 
 
 def _check_rising(steps: Int64, times: Int64, file: Path, inside: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sensorkd.errors import ArchiveError
 
-__all__ = ["check_signature"]
+__all__ = ["SIGNATURE", "check_signature"]
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 OTHER_FORMATS = {
@@ -20,8 +20,8 @@ OTHER_FORMATS = {
 }
 
 
-def check_signature(path: Path) -> None:
-    """Refuse what is not an HDF5 file, by name of what it is.
+def check_signature(path: Path) -> int:
+    """Refuse what is not an HDF5 file, by name of what it is; give the place of the signature.
 
     Raises:
         ArchiveError: the file is missing, empty, not permitted to be read, or of another format.
@@ -59,6 +59,7 @@ def check_signature(path: Path) -> None:
             expected="an HDF5 file",
             mend="name HDF5 archives only; convert other formats first",
         )
+    return offset
 
 
 def _format_of(head: bytes) -> str:

@@ -1,4 +1,4 @@
-"""Start times as loggers write them - numbers or ISO 8601 text - brought to int64 nanoseconds."""
+"""Times as loggers write them - numbers, ticks of a counter or ISO 8601 text - as int64 nanoseconds."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
+from sensorkd import timeline
 from sensorkd.errors import ArchiveError
 from sensorkd.recordings.recording import Clock
 
-__all__ = ["UNIT_IN_NS", "stamps_in_ns"]
+__all__ = ["UNIT_IN_NS", "stamps_in_ns", "ticks_in_ns", "ticks_of"]
 
+SECOND = timeline.SECOND
 UNIT_IN_NS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
 LIMIT = 9e18
 
@@ -44,6 +46,34 @@ def stamps_in_ns(
     if values.dtype.kind == "f":
         return np.rint(approximate).astype(np.int64)
     return np.asarray(values.astype(np.int64) * UNIT_IN_NS[unit], dtype=np.int64)
+
+
+def ticks_of(stamps: Any, *, file: Path, inside: str) -> NDArray[np.int64]:
+    """Values of a counter as (n,) whole numbers.
+
+    Raises:
+        ArchiveError: one is none, or is too large for int64.
+    """
+    values = np.asarray(stamps).reshape(-1)
+    if values.dtype.kind not in "iuf":
+        raise _unusable(f"values of {values.dtype}", "whole numbers, for a counter", file, inside)
+    wrong = np.flatnonzero(~((np.abs(values.astype(np.float64)) < LIMIT) & (values == np.trunc(values))))
+    if len(wrong):
+        row = int(wrong[0])
+        raise _unusable(f"{values[row]} (row {row})", "whole numbers, for a counter", file, inside)
+    return values.astype(np.int64)
+
+
+def ticks_in_ns(ticks: NDArray[np.int64], per_second: float) -> NDArray[np.int64]:
+    """Ticks (n,) of a counter that counts so many a second, in ns; to the nearest one, however many.
+
+    >>> ticks_in_ns(np.array([1, 32768, 32768 * 10**9 + 1]), 32768).tolist()
+    [30518, 1000000000, 1000000000000030518]
+    """
+    if per_second != round(per_second):
+        return timeline.sample_times(0, per_second, ticks)
+    whole, rest = np.divmod(ticks, round(per_second))
+    return np.asarray(whole * SECOND + np.rint(rest / per_second * SECOND).astype(np.int64))
 
 
 def _text_in_ns(text: str, timezone: str | None, file: Path, inside: str) -> int:

@@ -5,22 +5,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sensorkd import timeline
 from sensorkd.errors import ArchiveError
-from sensorkd.recordings.open_files import open_guarded
+from sensorkd.recordings.source import Axis, DamagedSamplesError, SampleSource, check_axes
 
-__all__ = ["Axis", "SampleSource", "Segments", "Stream"]
+__all__ = [
+    "Axis",
+    "SampleSource",
+    "Segments",
+    "StampReport",
+    "Stream",
+    "check_axes",
+    "check_rate",
+    "check_segments",
+    "written_segments",
+]
 
 # From once in 30 years to the resolution of the clock.
 RATE_LIMITS = (1e-9, 1e9)
 TIME_LIMIT = 9e18
-
-Axis = Literal["segment", "time", "height", "width", "channel"]
 
 
 @dataclass(frozen=True)
@@ -54,74 +62,63 @@ class Segments:
         """(S,) int64 ns: one period after the last sample of each segment."""
         return timeline.sample_times(self.t0, self.rate, self.count)
 
+    def without(self, ranges: Sequence[tuple[int, int]]) -> Segments:
+        """The same runs with samples [start, stop), by index in the array, cut out of them.
+
+        ranges: in order, without overlap. What is left may be no segment at all.
+
+        >>> Segments.uniform(t0=0, rate=1.0, count=10).without([(3, 5)]).count.tolist()
+        [3, 5]
+        """
+        if not len(ranges):
+            return self
+        edges = np.array(ranges, dtype=np.int64)
+        kept_from = np.append(0, edges[:, 1])
+        kept_to = np.append(edges[:, 0], np.iinfo(np.int64).max)
+        stop = self.offset + self.count
+        first = np.searchsorted(kept_to, self.offset, side="right")
+        pieces = np.maximum(np.searchsorted(kept_from, stop, side="left") - first, 0)
+        row = np.repeat(np.arange(len(self)), pieces)
+        piece = np.arange(len(row)) - np.repeat(np.cumsum(pieces) - pieces, pieces) + first[row]
+        low = np.maximum(self.offset[row], kept_from[piece])
+        count = np.minimum(stop[row], kept_to[piece]) - low
+        filled = count > 0
+        row, low, count = row[filled], low[filled], count[filled]
+        t0 = timeline.sample_times(self.t0[row], self.rate[row], low - self.offset[row])
+        return Segments(t0=t0, rate=self.rate[row], offset=low, count=count)
+
+    def spans(self, start: int, stop: int) -> list[tuple[int, int]]:
+        """When samples [start, stop), by index in the array, were taken: [t0, t1) in ns, a run each."""
+        low = np.maximum(self.offset, start)
+        high = np.minimum(self.offset + self.count, stop)
+        rows = np.flatnonzero(low < high)
+        begun, ended = (
+            timeline.sample_times(self.t0[rows], self.rate[rows], edge[rows] - self.offset[rows])
+            for edge in (low, high)
+        )
+        return list(zip(begun.tolist(), ended.tolist(), strict=True))
+
 
 @dataclass(frozen=True)
-class SampleSource:
-    """Where the samples of a stream lie: a dataset of an HDF5 file and the meaning of its axes.
+class StampReport:
+    """What was found in the time stamps of a stream when it was opened.
 
-    Holds no open file, so it is picklable and safe to hand to another process.
+    duplicates: samples logged twice, of which one is dropped. reordered: samples that came late and were
+    sorted into place. jitter, worst: standard deviation and largest distance, s, of the stamps from the
+    straight line through those of their segment. jumps: segments that begin because the clock was set.
+    gaps: segments that begin because samples are missing. cut: samples left out because their stamps come
+    again after the clock was set back. rate: Hz, as all of the stamps say. Bursts with one stamp each are
+    counted as one, and have neither jitter nor rate.
     """
 
-    path: Path
-    dataset: str
-    axes: tuple[Axis, ...]
-    shape: tuple[int, ...]
-
-    def read(self, start: int, stop: int) -> NDArray[Any]:
-        """Samples [start, stop) as (n, *sample_shape): time first, channel last."""
-        dataset = open_guarded(self.path).dataset(self.dataset)
-        if tuple(dataset.shape) != self.shape:
-            raise ArchiveError(
-                "the dataset changed its shape since the file was opened",
-                file=self.path,
-                inside=self.dataset,
-                found=tuple(dataset.shape),
-                expected=self.shape,
-                mend="open the recordings again once the file is complete",
-            )
-        try:
-            if self.axes[0] == "segment":
-                return self._read_rows(dataset, start, stop)
-            time = self.axes.index("time")
-            block = dataset[(*[slice(None)] * time, slice(start, stop))]
-        except OSError as error:
-            raise ArchiveError(
-                "samples cannot be read: the file is damaged here",
-                file=self.path,
-                inside=f"{self.dataset}[{start}:{stop}]",
-                found=error,
-                mend="restore the file from its source, or leave it out",
-            ) from error
-        return self._samples_first(block, self.axes)
-
-    def _read_rows(self, dataset: Any, start: int, stop: int) -> NDArray[Any]:
-        """Rows are segments: read those that hold [start, stop) and cut."""
-        steps = self.shape[self.axes.index("time")]
-        first, last = start // steps, -(-stop // steps)
-        block = dataset[first:last]
-        rows = np.moveaxis(block, self.axes.index("time"), 1)
-        rest = tuple(axis for axis in self.axes if axis not in ("segment", "time"))
-        flat = rows.reshape(-1, *rows.shape[2:])
-        return self._samples_first(flat[start - first * steps : stop - first * steps], ("time", *rest))
-
-    @staticmethod
-    def _samples_first(block: NDArray[Any], axes: tuple[Axis, ...]) -> NDArray[Any]:
-        order: list[Axis] = [axis for axis in ("time", "height", "width", "channel") if axis in axes]
-        block = np.transpose(block, [axes.index(axis) for axis in order])
-        return block if "channel" in axes else block[..., None]
-
-    @property
-    def sample_shape(self) -> tuple[int, ...]:
-        """Shape of one sample: (C,) for signals, (H, W, C) for video."""
-        sizes = dict(zip(self.axes, self.shape, strict=True))
-        space = tuple(sizes[axis] for axis in ("height", "width") if axis in sizes)
-        return (*space, sizes.get("channel", 1))
-
-    @property
-    def count(self) -> int:
-        """Samples along time, rows of a segment axis laid end to end."""
-        sizes = dict(zip(self.axes, self.shape, strict=True))
-        return sizes["time"] * sizes.get("segment", 1)
+    duplicates: int = 0
+    reordered: int = 0
+    jitter: float = 0.0
+    worst: float = 0.0
+    jumps: int = 0
+    gaps: int = 0
+    cut: int = 0
+    rate: float | None = None
 
 
 @dataclass(frozen=True)
@@ -129,7 +126,8 @@ class Stream:
     """Samples as logged, on the sensor's own clock.
 
     Physical value = sample * scale + offset, in `unit`. `channels` names the last axis; it may be
-    empty when the file does not say.
+    empty when the file does not say. nominal_rate: Hz, what the file claims; it is compared with the true
+    one and never used. stamps: what was found in the time stamps, where there are some.
     """
 
     name: str
@@ -141,10 +139,37 @@ class Stream:
     scale: float = 1.0
     offset: float = 0.0
     channels: tuple[str, ...] = field(default=())
+    nominal_rate: float | None = None
+    stamps: StampReport | None = None
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
-        """Samples [start, stop) by index, (n, *sample_shape), in the logged dtype."""
-        return self.source.read(start, stop)
+        """Samples [start, stop) by index, (n, *sample_shape), in the logged dtype.
+
+        Raises:
+            DamagedSamplesError: some cannot be read; says which, and the time they cover.
+        """
+        try:
+            return self.source.read(start, stop)
+        except DamagedSamplesError as error:
+            raise self._dated(error) from error.__cause__
+
+    def _dated(self, error: DamagedSamplesError) -> DamagedSamplesError:
+        """The error with the time that is lost."""
+        spans = [span for first, last in error.ranges for span in self.segments.spans(first, last)]
+        told = ", ".join(
+            f"{t0 / timeline.SECOND:.3f} s to {t1 / timeline.SECOND:.3f} s" for t0, t1 in spans[:4]
+        )
+        more = " ..." if len(spans) > 4 else ""
+        dated = DamagedSamplesError(
+            error.problem,
+            file=error.file,
+            inside=error.inside,
+            found=f"the time lost is {told or 'of no segment'}{more}; {error.found}",
+            expected=error.expected,
+            mend=error.mend,
+        )
+        dated.ranges = error.ranges
+        return dated
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
@@ -206,6 +231,26 @@ def check_segments(segments: Segments, samples: int, *, file: Path, inside: str)
     check(apart, "segments overlap in time", "t0 at or after the end of the segment before", "t0")
 
 
+def written_segments(segments: Segments, source: SampleSource, dataset: Any) -> Segments:
+    """The segments without what was never written, which would read as zeros: it is a gap.
+
+    Raises:
+        ArchiveError: nothing was written.
+    """
+    unwritten = source.unwritten(dataset)
+    written = segments.without(unwritten)
+    if not len(written):
+        raise ArchiveError(
+            "nothing was ever written here: it would read as zeros",
+            file=source.path,
+            inside=source.dataset,
+            found=f"no chunk for any of {int(segments.count.sum())} samples",
+            expected="stored samples",
+            mend="remove the stream, or restore the file",
+        )
+    return written
+
+
 def check_rate(rate: Any, *, file: Path, inside: str) -> None:
     """Refuse rates that are no rates.
 
@@ -222,16 +267,3 @@ def check_rate(rate: Any, *, file: Path, inside: str) -> None:
             expected=f"a finite rate above 0: {RATE_LIMITS[0]:g} to {RATE_LIMITS[1]:g} Hz",
             mend="correct the rate in the file, or name it in the layout",
         )
-
-
-def check_axes(axes: Sequence[str], shape: Sequence[int]) -> str | None:
-    """Say what is wrong with an axis declaration for an array of this shape, or None."""
-    if len(axes) != len(shape):
-        return f"{len(axes)} axes are named for an array of {len(shape)} dimensions"
-    if "time" not in axes or len(set(axes)) != len(axes):
-        return "each axis must be named once, and one of them must be 'time'"
-    if ("height" in axes) != ("width" in axes):
-        return "'height' and 'width' go together"
-    if "segment" in axes and axes[0] != "segment":
-        return "'segment' must be the first axis"
-    return None

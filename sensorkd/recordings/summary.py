@@ -13,14 +13,17 @@ import numpy as np
 from sensorkd import timeline
 from sensorkd.recordings.open_files import open_guarded
 from sensorkd.recordings.recording import Recording
-from sensorkd.recordings.stream import Stream
+from sensorkd.recordings.stream import StampReport, Stream
 
 __all__ = ["RecordingSummary", "StreamSummary", "describe", "summarise"]
 
 
 @dataclass(frozen=True)
 class StreamSummary:
-    """One stream. start, seconds: on the recording's clock. chunks: None for contiguous storage."""
+    """One stream. start, seconds: on the recording's clock. chunks: None for contiguous storage.
+
+    nominal_rate: Hz, what the file claims. stamps: what was found in the time stamps, where there are some.
+    """
 
     name: str
     modality: str
@@ -35,6 +38,39 @@ class StreamSummary:
     longest_gap: float
     chunks: tuple[int, ...] | None
     compression: str | None
+    nominal_rate: float | None = None
+    stamps: StampReport | None = None
+
+    def line(self) -> str:
+        """For people."""
+        shape = "x".join(map(str, self.sample_shape))
+        nominal = "" if self.nominal_rate is None else f" (nominal {self.nominal_rate:.6g})"
+        gaps = f", {self.segments} segments, longest gap {self.longest_gap:.3g} s"
+        storage = f"chunks {'x'.join(map(str, self.chunks))}" if self.chunks else "contiguous"
+        return (
+            f"  {self.name}: {self.modality} [{self.unit}] {self.dtype} {shape}, "
+            f"{self.rate:.6g} Hz{nominal}, {self.seconds:.3f} s from {self.start:.3f}"
+            f"{gaps if self.segments > 1 else ''}; {storage}"
+            f"{' ' + self.compression if self.compression else ''}"
+        )
+
+    def stamp_line(self) -> str | None:
+        """What was wrong with the time stamps, for people; None where nothing was."""
+        if self.stamps is None:
+            return None
+        found = self.stamps
+        told: list[str] = []
+        if found.worst >= 1e-6:  # less is rounding
+            told.append(f"jitter {1e3 * found.jitter:.3g} ms, at worst {1e3 * found.worst:.3g} ms")
+        for count, what in (
+            (found.duplicates, "came twice and dropped"),
+            (found.reordered, "sorted into place"),
+            (found.jumps, "where the clock was set"),
+            (found.cut, "left out because the clock was set back"),
+        ):
+            if count:
+                told.append(f"{count} {what}")
+        return f"    time stamps: {', '.join(told)}" if told else None
 
 
 @dataclass(frozen=True)
@@ -56,15 +92,7 @@ class RecordingSummary:
         identity = ", ".join(f"{key}={value}" for key, value in self.identity.items())
         text = [f"{self.id}  ({self.clock} clock; {identity})"]
         for stream in self.streams:
-            shape = "x".join(map(str, stream.sample_shape))
-            gaps = f", {stream.segments} segments, longest gap {stream.longest_gap:.3g} s"
-            storage = f"chunks {'x'.join(map(str, stream.chunks))}" if stream.chunks else "contiguous"
-            text.append(
-                f"  {stream.name}: {stream.modality} [{stream.unit}] {stream.dtype} {shape}, "
-                f"{stream.rate:.6g} Hz, {stream.seconds:.3f} s from {stream.start:.3f}"
-                f"{gaps if stream.segments > 1 else ''}; {storage}"
-                f"{' ' + stream.compression if stream.compression else ''}"
-            )
+            text += [line for line in (stream.line(), stream.stamp_line()) if line is not None]
         for target, classes in self.labels.items():
             told = ", ".join(f"{name} {seconds:.3g} s" for name, seconds in classes.items())
             text.append(f"  label {target}: {told}")
@@ -105,6 +133,8 @@ def _describe_stream(stream: Stream) -> StreamSummary:
         longest_gap=float(gaps.max() / timeline.SECOND) if len(gaps) else 0.0,
         chunks=dataset.chunks,
         compression=dataset.compression,
+        nominal_rate=stream.nominal_rate,
+        stamps=stream.stamps,
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from operator import index
@@ -17,16 +16,20 @@ from numpy.typing import NDArray
 from sensorkd.errors import ArchiveError
 from sensorkd.recordings.guard import GuardedFile
 from sensorkd.recordings.recording import Clock, LabelTrack
-from sensorkd.recordings.schema import (
-    CANONICAL_AXES,
-    RESERVED_ATTRIBUTES,
-    SCHEMA,
-    check_archive,
+from sensorkd.recordings.schema import RESERVED_ATTRIBUTES, SCHEMA, check_archive
+from sensorkd.recordings.storing import (
+    GrowingStream,
+    begin_archive,
+    set_attributes,
+    store_format,
+    store_samples,
+    store_table,
+    text_array,
 )
-from sensorkd.recordings.storing import set_attributes, store_samples, store_table, text_array
-from sensorkd.recordings.stream import Segments, check_rate, check_segments
+from sensorkd.recordings.stream import Segments, check_segments
+from sensorkd.recordings.stream_format import StreamFormat
 
-__all__ = ["RecordingWriter"]
+__all__ = ["RecordingDraft", "RecordingWriter", "begin_recording", "check_identity", "check_name"]
 
 
 class RecordingWriter:
@@ -67,31 +70,15 @@ class RecordingWriter:
                 mend="make the folder first",
             )
         self._part = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
-        # This version of the format (of 2016) has checksums over its metadata; h5py's default has none.
-        self._file = h5py.File(self._part, "w", libver=("v110", "v110"))
-        set_attributes(self._file, schema=SCHEMA, kind="archive")
+        self._file = begin_archive(self._part)
+        self._drafts: list[RecordingDraft] = []
 
     def recording(
         self, name: str, *, clock: Clock, identity: Mapping[str, str | int | float]
     ) -> RecordingDraft:
         """Begin a recording; `identity` says which machine, line, subject ... it is of."""
-        _check_name(name, self.path)
-        if name in self._file:
-            raise _taken("a recording", self.path, f"/{name}")
-        reserved = RESERVED_ATTRIBUTES & set(identity)
-        if reserved:
-            raise ArchiveError(
-                "these identity names are taken by the format",
-                file=self.path,
-                inside=f"/{name}",
-                found=sorted(reserved),
-                expected=f"names other than {sorted(RESERVED_ATTRIBUTES)}",
-                mend="name them otherwise",
-            )
-        group = self._file.create_group(name)
-        set_attributes(group, schema=SCHEMA, kind="recording", clock=clock, **identity)
-        set_attributes(group.create_group("streams"), schema=SCHEMA, kind="streams")
-        return RecordingDraft(group, self.path)
+        self._drafts.append(begin_recording(self._file, self.path, name, clock=clock, identity=identity))
+        return self._drafts[-1]
 
     def close(self) -> None:
         """Check the whole tree, flush to disk and give the file its name.
@@ -100,6 +87,8 @@ class RecordingWriter:
             ArchiveError: it does not follow the schema: no recording, one without a stream ...
         """
         try:
+            for draft in self._drafts:
+                draft.flush()
             self._file.close()
             with GuardedFile(self._part) as written:
                 check_archive(written)
@@ -128,12 +117,31 @@ class RecordingWriter:
             self._part.unlink(missing_ok=True)
 
 
+def begin_recording(
+    file: h5py.File, path: Path, name: str, *, clock: Clock, identity: Mapping[str, str | int | float]
+) -> RecordingDraft:
+    """Begin a recording in an open file; `path` is the name that errors tell.
+
+    Raises:
+        ArchiveError: a name is taken, or cannot be used.
+    """
+    check_name(name, path)
+    if name in file:
+        raise _taken("a recording", path, f"/{name}")
+    check_identity(identity, path, f"/{name}")
+    group = file.create_group(name)
+    set_attributes(group, schema=SCHEMA, kind="recording", clock=clock, **identity)
+    set_attributes(group.create_group("streams"), schema=SCHEMA, kind="streams")
+    return RecordingDraft(group, path)
+
+
 class RecordingDraft:
     """A recording being written; made by `RecordingWriter.recording`."""
 
     def __init__(self, group: h5py.Group, path: Path) -> None:
         self._group = group
         self._path = path
+        self._growing: list[GrowingStream] = []
 
     def add_stream(
         self,
@@ -159,55 +167,45 @@ class RecordingDraft:
             unit: of `samples * scale + offset`. channels: names of the last axis.
             segments: where samples have gaps between them.
         """
-        _check_name(name, self._path)
-        inside = f"{self._group.name}/streams/{name}"
-        if name in self._group["streams"]:
-            raise _taken("a stream", self._path, inside)
+        inside = self._new_stream(name)
         samples = np.asarray(samples)
-        attributes = {"modality": modality, "unit": unit, "scale": scale, "offset": offset}
-        self._check_stream(samples, channels, attributes, inside)
-        check_rate(rate, file=self._path, inside=inside)
+        told = StreamFormat(
+            modality, unit, samples.dtype, samples.shape[1:], rate, scale, offset, tuple(channels)
+        )
+        told.check(file=self._path, inside=inside, count=len(samples) if samples.ndim else 0)
         table = segments if segments is not None else Segments.uniform(t0=t0, rate=rate, count=len(samples))
         check_segments(table, len(samples), file=self._path, inside=inside)
         group = self._group["streams"].create_group(name)
-        set_attributes(group, schema=SCHEMA, kind="stream", **attributes)
-        if channels:
-            group.attrs["channels"] = text_array(list(channels))
-        store_samples(group, samples, rate, table)
+        store_format(group, told)
+        store_samples(group, samples, told, table)
 
-    def _check_stream(
-        self, samples: NDArray[Any], channels: Sequence[str], attributes: Mapping[str, Any], inside: str
-    ) -> None:
-        scale, offset = attributes["scale"], attributes["offset"]
-        finite = math.isfinite(scale) and scale != 0 and math.isfinite(offset)
-        if not (attributes["modality"] and attributes["unit"] and finite):
-            raise ArchiveError(
-                "samples need a modality, a unit, and finite scale and offset",
-                file=self._path,
-                inside=inside,
-                found=dict(attributes),
-                expected="text that is not empty; a scale other than 0",
-                mend="unit '1' is for what has none",
-            )
-        known = samples.dtype.kind in "iuf" and samples.dtype.itemsize <= 8
-        if samples.ndim not in CANONICAL_AXES or not known or not samples.size:
-            raise ArchiveError(
-                "samples cannot be stored as they are",
-                file=self._path,
-                inside=inside,
-                found=f"shape {samples.shape}, dtype {samples.dtype}",
-                expected="numbers of at most 8 bytes, of shape (n, C) or (n, H, W, C), n > 0",
-                mend="a single channel is (n, 1): samples[:, None]",
-            )
-        if channels and len(channels) != samples.shape[-1]:
-            raise ArchiveError(
-                "one name a channel is needed",
-                file=self._path,
-                inside=inside,
-                found=list(channels),
-                expected=f"{samples.shape[-1]} names",
-                mend="name every channel, or none",
-            )
+    def grow_stream(self, name: str, told: StreamFormat) -> GrowingStream:
+        """Begin a stream that is written block by block, in little memory; it needs one sample at least.
+
+        Its segments are taken as they come: a reader refuses those that overlap.
+        """
+        inside = self._new_stream(name)
+        told.check(file=self._path, inside=inside)
+        self._growing.append(GrowingStream(self._group["streams"].create_group(name), told))
+        return self._growing[-1]
+
+    def copy_stream(self, name: str, source: h5py.Group) -> None:
+        """Copy a stream of another archive with its chunks as they are, packed."""
+        self._new_stream(name)
+        self._group["streams"].copy(source, name)
+
+    def flush(self) -> None:
+        """Write what growing streams still hold."""
+        for stream in self._growing:
+            stream.flush()
+
+    def _new_stream(self, name: str) -> str:
+        """The path of a stream that is to be written, if it may be."""
+        check_name(name, self._path)
+        inside = f"{self._group.name}/streams/{name}"
+        if name in self._group["streams"]:
+            raise _taken("a stream", self._path, inside)
+        return inside
 
     def add_labels(self, target: str, intervals: Iterable[tuple[int, int, str]]) -> None:
         """Write a label track: half-open intervals (t0 ns, t1 ns, class) of one target.
@@ -215,7 +213,7 @@ class RecordingDraft:
         Raises:
             ArchiveError: an interval ends before it begins, or two contradict each other.
         """
-        _check_name(target, self._path)
+        check_name(target, self._path)
         labels = self._group.require_group("labels")
         set_attributes(labels, schema=SCHEMA, kind="labels")
         inside = f"{labels.name}/{target}"
@@ -254,7 +252,22 @@ def _taken(what: str, path: Path, inside: str) -> ArchiveError:
     )
 
 
-def _check_name(name: str, path: Path) -> None:
+def check_identity(identity: Mapping[str, str | int | float], file: Path, inside: str) -> None:
+    """Refuse names that the format keeps for itself."""
+    reserved = RESERVED_ATTRIBUTES & set(identity)
+    if reserved:
+        raise ArchiveError(
+            "these identity names are taken by the format",
+            file=file,
+            inside=inside,
+            found=sorted(reserved),
+            expected=f"names other than {sorted(RESERVED_ATTRIBUTES)}",
+            mend="name them otherwise",
+        )
+
+
+def check_name(name: str, path: Path) -> None:
+    """Refuse a name that HDF5 would take for a path, or a reader for something hidden."""
     if not name or "/" in name or name.startswith("."):
         raise ArchiveError(
             "a name cannot be used inside the file",

@@ -17,6 +17,7 @@ import numpy as np
 from pydantic import Field, TypeAdapter
 from sensorkd_adapters.importers.csv_mapping import CsvMapping
 from sensorkd_adapters.importers.cycles_mapping import CyclesMapping
+from sensorkd_adapters.importers.video_mapping import GoproMapping, VideoMapping
 
 from sensorkd.edge.bundle import BundleDescription
 from sensorkd.encoding import InputEncoding
@@ -90,7 +91,9 @@ def schemas() -> dict[str, dict[str, Any]]:
         "layout-1.0.json": Layout.model_json_schema(by_alias=True),
         "bundle-1.0.json": TypeAdapter(BundleDescription).json_schema(),
         "import-1.0.json": TypeAdapter(
-            Annotated[CsvMapping | CyclesMapping, Field(discriminator="importer")]
+            Annotated[
+                CsvMapping | CyclesMapping | VideoMapping | GoproMapping, Field(discriminator="importer")
+            ]
         ).json_schema(by_alias=True),
     }
 

@@ -62,6 +62,7 @@ def test_a_rate_that_is_not_to_be_trusted_is_derived_from_the_shared_span(
 ) -> None:
     video = open_recordings(trials, utd_layout)[0].streams["video"]
     assert video.rate == pytest.approx(20.0)  # 64 frames in 3.2 s; the file says 30
+    assert video.nominal_rate == 30.0
     assert video.end == 3_200_000_000
     assert (video.sample_shape, video.unit, video.dtype) == ((6, 8, 1), "mm", np.uint16)
     np.testing.assert_array_equal(video.read(5, 6), np.full((1, 6, 8, 1), 5))

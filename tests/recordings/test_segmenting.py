@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sensorkd.errors import ArchiveError
 from sensorkd.recordings import Segments
-from sensorkd.recordings.segmenting import segments_of_stamps, unwrap
+from sensorkd.recordings.segmenting import check_turns, segments_of_stamps, unwrap
 from sensorkd.recordings.stream import check_segments
 from sensorkd.timeline import SECOND, sample_times
 
@@ -104,6 +104,40 @@ def test_a_time_of_day_is_laid_end_to_end(start: int, steps: list[int], near: in
 
 def test_out_of_order_by_little_is_not_midnight() -> None:
     assert unwrap(np.array([10, 9, 11]), 24).tolist() == [10, 9, 11]
+
+
+def test_a_known_longest_pause_says_which_way_a_step_went() -> None:
+    night = np.array([21, 22, 6, 7])  # hours of day
+    assert unwrap(night, 24).tolist() == [21, 22, 30, 31]
+    assert unwrap(np.array([6, 19]), 24).tolist() == [6, -5]
+    assert unwrap(np.array([6, 19]), 24, longest=14).tolist() == [6, 19]
+    assert unwrap(np.array([19, 8]), 24, longest=14).tolist() == [19, 32]
+
+
+@pytest.mark.parametrize(
+    ("step", "told"), [(7, "forwards by 7 s, or back by 17 s"), (-7, "forwards by 17 s, or back by 7 s")]
+)
+def test_a_step_of_more_than_a_quarter_turn_is_ambiguous(step: int, told: str) -> None:
+    laid = np.cumsum([0, 1, 1, step, 1, 1]) * SECOND
+    with pytest.raises(ArchiveError, match="ambiguous") as caught:
+        check_turns(laid, 24 * SECOND, per_second=SECOND, file=Path("line.h5"), inside="/time")
+    assert f"from row 2 to 3 {told}" in str(caught.value)
+    assert "whole turns of 24 s more" in str(caught.value)
+    assert "6 s" in str(caught.value.expected)
+    assert "`longest_gap`" in str(caught.value.mend)
+
+
+def test_regular_steps_and_late_samples_of_a_clock_that_wraps_are_none() -> None:
+    for steps in ([1, 1, 6, 1], [1, -1, 2, 1], [5, 5, 5], []):
+        laid = np.cumsum([0, *steps]) * SECOND
+        check_turns(laid, 24 * SECOND, per_second=SECOND, file=Path("line.h5"), inside="/time")
+
+
+def test_a_segment_begins_at_a_break_where_the_stamps_show_none() -> None:
+    times = sample_times(0, 10.0, np.arange(100))
+    segments = segments_of_stamps(times, file=Path("line.h5"), inside="/time", breaks=[40])
+    assert segments.count.tolist() == [40, 60]
+    np.testing.assert_allclose(segments.rate, 10.0)
 
 
 def test_a_clock_that_drifts_is_cut_where_its_stamps_would_be_missed() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sensorkd.errors import ArchiveError
-from sensorkd.recordings.stamps import stamps_in_ns
+from sensorkd.recordings.stamps import stamps_in_ns, ticks_in_ns, ticks_of
 
 
 def ns(stamps: Any, unit: str = "s", clock: str = "utc", timezone: str | None = None) -> list[int]:
@@ -66,3 +66,19 @@ def test_what_is_no_time_is_told(stamps: Any, options: dict[str, Any], told: str
         ns(stamps, **options)
     assert told in str(caught.value)
     assert (caught.value.file, caught.value.inside) == ("a.h5", "/start")
+
+
+def test_ticks_are_counted_to_the_nanosecond_however_many() -> None:
+    ticks = np.array([0, 1, 2, 32_768, -1, 10**13 + 1])
+    assert ticks_in_ns(ticks, 32_768).tolist() == [0, 30_518, 61_035, 10**9, -30_518, 305_175_781_250_030_518]
+    assert ticks_in_ns(np.array([3, 6]), 1.5).tolist() == [2 * 10**9, 4 * 10**9]
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [([1.0, 2.5], "2.5 (row 1)"), ([np.nan], "nan"), (["1"], "<U1"), (np.uint64([2**64 - 1]), "(row 0)")],
+)
+def test_what_is_no_counter_is_told(values: Any, told: str) -> None:
+    with pytest.raises(ArchiveError, match="whole numbers") as caught:
+        ticks_of(values, file=Path("a.h5"), inside="/t")
+    assert told in str(caught.value)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sensorkd.errors import ArchiveError
 from sensorkd.recordings import LabelTrack
 from sensorkd.recordings.stream import Axis, SampleSource, Segments, check_axes, check_rate, check_segments
-from sensorkd.timeline import SECOND, duration
+from sensorkd.timeline import SECOND, duration, sample_times
 
 FILE = Path("a.h5")
 
@@ -87,6 +87,46 @@ def test_axes_that_make_no_sense_are_told(
 ) -> None:
     problem = check_axes(axes, shape)
     assert problem is None if told is None else problem is not None and told in problem
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 5), st.integers(1, 12), st.sampled_from([1.0, 8.0])), min_size=1, max_size=5
+    ),
+    st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), max_size=6),
+)
+def test_segments_without_ranges_hold_all_other_samples_at_the_same_times(
+    rows: list[tuple[int, int, float]], cuts: list[tuple[int, int]]
+) -> None:
+    offset = t0 = 0
+    made = []
+    for skipped, count, rate in rows:
+        offset += skipped
+        made.append((t0, rate, offset, count))
+        offset, t0 = offset + count, t0 + (count + 3) * SECOND
+    ranges, place = [], -3
+    for pause, length in cuts:
+        ranges.append((max(0, place + pause), place + pause + length))
+        place += pause + length
+    ranges = [(first, last) for first, last in ranges if last > first]
+
+    def held(segments: Segments) -> dict[int, int]:
+        return {
+            int(segments.offset[row]) + k: int(sample_times(segments.t0[row], segments.rate[row], k))
+            for row in range(len(segments))
+            for k in range(int(segments.count[row]))
+        }
+
+    gone = {index for first, last in ranges for index in range(first, last)}
+    left = table(*made).without(ranges)
+    assert held(left) == {index: t for index, t in held(table(*made)).items() if index not in gone}
+    assert (left.count > 0).all()
+
+
+def test_the_time_of_samples_is_told_a_run_each() -> None:
+    segments = table((0, 10.0, 50, 10), (SECOND * 5, 10.0, 0, 10))
+    assert segments.spans(5, 55) == [(0, SECOND // 2), (SECOND * 11 // 2, 6 * SECOND)]
+    assert segments.spans(10, 50) == []
 
 
 LAYOUTS: list[tuple[Axis, ...]] = [

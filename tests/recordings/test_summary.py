@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 
-from sensorkd.recordings import Segments, open_recordings
+from sensorkd.recordings import Layout, Segments, open_recordings
 from sensorkd.recordings.summary import describe, summarise
 from sensorkd.timeline import SECOND
 
@@ -34,6 +36,35 @@ def test_a_recording_is_described_without_its_samples(record: Any, shake: Any, h
         "idle 3 s",
     ):
         assert word in text
+
+
+def test_what_was_wrong_with_the_stamps_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "line.h5"
+    rows = np.concatenate([np.arange(500), [499], np.arange(500, 800), np.arange(700, 900)])
+    rows[[20, 21]] = [21, 20]
+    jitter = np.where(np.arange(len(rows)) < 800, 0.02, 0.03) * (-1.0) ** rows
+    with h5py.File(path, "w") as file:
+        # What was logged again after the clock was set back is another signal.
+        file["data"] = rows + 0.5 * (np.arange(len(rows)) > 800)
+        file["t"] = rows + jitter
+    stream = {
+        "modality": "temperature", "samples": "data", "axes": ["time"], "unit": "degC",
+        "times": {"dataset": "t", "set_back": "cut"}, "nominal_rate": 1.001,
+    }  # fmt: skip
+    tree = {"schema": "layout-1.0", "name": "lab", "clock": "relative", "streams": {"s": stream}}
+    told = describe(open_recordings(path, Layout.model_validate(tree))[0])
+    text = "\n".join(told.lines())
+    for word in (
+        "Hz (nominal 1.001)",
+        "jitter 2",
+        "ms, at worst ",
+        "1 came twice and dropped",
+        "1 sorted into place",
+        "1 where the clock was set",
+        "100 left out because the clock was set back",
+    ):
+        assert word in text, text
+    assert json.loads(json.dumps(told.to_json()))["streams"][0]["stamps"]["duplicates"] == 1
 
 
 def test_many_recordings_are_counted_by_stream_rate_and_class(

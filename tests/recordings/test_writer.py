@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sensorkd.errors import ArchiveError
-from sensorkd.recordings import RecordingWriter, Segments, open_recordings
+from sensorkd.recordings import RecordingWriter, Segments, StreamFormat, open_recordings
 from sensorkd.timeline import SECOND
 
 Refused = Callable[..., Any]
@@ -202,3 +202,69 @@ def test_nothing_is_written_twice_or_under_a_name_that_cannot_be(tmp_path: Path,
                 draft.add_stream(name, **shake())
         with pytest.raises(ArchiveError, match="'clock'"):
             writer.recording("b", clock="relative", identity={"clock": "mine"})
+
+
+def test_a_stream_may_be_written_block_by_block(tmp_path: Path) -> None:
+    path = tmp_path / "press.h5"
+    samples = np.arange(700, dtype="i2")[:, None]
+    told = StreamFormat("acceleration", "g", samples.dtype, (1,), 100.0, scale=0.5, channels=("x",), chunk=64)
+    with RecordingWriter(path) as writer:
+        draft = writer.recording("a", clock="relative", identity={})
+        stream = draft.grow_stream("s", told)
+        stream.begin(5, 100.0)
+        for first in (0, 3, 63, 64, 300):
+            stop = {0: 3, 3: 63, 63: 64, 64: 300, 300: 500}[first]
+            stream.append(samples[first:stop])
+            assert stream.written == stop // 64 * 64  # whole chunks only, so that each is packed once
+        stream.begin(20 * SECOND, 101.0)
+        stream.append(samples[500:])
+        with pytest.raises(ArchiveError, match="of that name exists"):
+            draft.grow_stream("s", told)
+    stream = open_recordings(path)[0].streams["s"]
+    np.testing.assert_array_equal(stream.read(0, 700), samples)
+    assert (stream.scale, stream.channels) == (0.5, ("x",))
+    assert stream.segments.t0.tolist() == [5, 20 * SECOND]
+    assert stream.segments.count.tolist() == [500, 200]
+    assert stream.segments.rate.tolist() == [100.0, 101.0]
+
+
+def test_many_segments_are_kept_in_their_order(tmp_path: Path) -> None:
+    path = tmp_path / "press.h5"
+    told = StreamFormat("acceleration", "g", np.dtype("i2"), (1,), 100.0, chunk=10)
+    with RecordingWriter(path) as writer:
+        stream = writer.recording("a", clock="relative", identity={}).grow_stream("s", told)
+        for number in range(300):
+            stream.begin(number * SECOND, 100.0)
+            stream.append(np.full((number % 7 + 1, 1), number, "i2"))
+            if number % 5 == 0:
+                stream.flush()
+    read = open_recordings(path)[0].streams["s"]
+    assert read.segments.t0.tolist() == [number * SECOND for number in range(300)]
+    assert read.segments.count.tolist() == [number % 7 + 1 for number in range(300)]
+    assert np.unique(read.read(0, read.source.count)).tolist() == list(range(300))
+
+
+def test_a_stream_is_copied_as_it_is_packed(tmp_path: Path, write_archive: Any, shake: Any) -> None:
+    source, path = write_archive({"s": shake()}), tmp_path / "copy.h5"
+    with h5py.File(source) as file, RecordingWriter(path) as writer:
+        draft = writer.recording("a", clock="utc", identity={})
+        draft.copy_stream("t", file["monday/streams/s"])
+        place = file["monday/streams/s/samples"].id
+        packed = [place.read_direct_chunk((first, 0))[1] for first in (0, 400, 800)]
+    with h5py.File(path) as file:
+        place = file["a/streams/t/samples"].id
+        assert [place.read_direct_chunk((first, 0))[1] for first in (0, 400, 800)] == packed
+    first, second = (open_recordings(item)[0] for item in (source, path))
+    np.testing.assert_array_equal(first.streams["s"].read(0, 1000), second.streams["t"].read(0, 1000))
+
+
+def test_metadata_lies_at_the_front_so_that_a_cut_file_can_be_salvaged(
+    write_archive: Any, shake: Any
+) -> None:
+    path = write_archive({name: shake() for name in "abcdef"}, labels={"state": [(0, 5, "x")]})
+    with h5py.File(path) as file:
+        samples = [file[f"monday/streams/{name}/samples"].id for name in "abcdef"]
+        first = min(data.get_chunk_info(0).byte_offset for data in samples)
+        nodes: list[Any] = []
+        file.visititems(lambda _, node: nodes.append(node))
+        assert all(h5py.h5o.get_info(node.id).addr < first for node in nodes)
