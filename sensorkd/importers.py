@@ -8,15 +8,27 @@ from __future__ import annotations
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, ClassVar
 
-from sensorkd.errors import ArchiveError, ConfigError, SensorkdError
+from sensorkd.errors import ArchiveError, ConfigError, MissingExtraError, SensorkdError
+from sensorkd.import_jobs import ImportDone, ImportJob, ImportNote, outcomes
+from sensorkd.import_journal import ImportJournal
 from sensorkd.plugins import load_plugin
+from sensorkd.processes import ChildLimits
 
-__all__ = ["Imported", "Importer", "ImporterError", "import_sources", "importer_for", "installed_importers"]
+__all__ = [
+    "ImportNote",
+    "Imported",
+    "Importer",
+    "ImporterError",
+    "import_sources",
+    "importer_for",
+    "installed_importers",
+]
 
 GROUP = "sensorkd.importers"
 
@@ -89,10 +101,11 @@ class Importer(ABC):
 
 @dataclass(frozen=True)
 class Imported:
-    """The archives that were written, and those that were there already."""
+    """The archives that were written, those that were there already, and what importers noted."""
 
     written: tuple[Path, ...]
     skipped: tuple[Path, ...]
+    notes: tuple[str, ...] = ()
 
 
 def import_sources(
@@ -102,53 +115,120 @@ def import_sources(
     mapping: str | Path | None = None,
     *,
     skip_existing: bool = False,
+    isolated: bool = False,
+    jobs: int = 1,
+    limits: ChildLimits | None = None,
     on_error: Callable[[SensorkdError], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Imported:
     """Convert files and folders into archives below `out`, in the sub-folders of their source.
 
+    An archive appears only when it is whole, and `imports.jsonl` in `out` says what it was made of. So a
+    job that was killed is begun again with `skip_existing`: what is finished stays.
+
     Args:
-        skip_existing: pass over a source whose archives exist, in place of an error.
+        skip_existing: pass over a source whose archives exist, in place of an error. It is an error if the
+            journal knows that they were made of another content, or by another mapping.
+        isolated: convert each source in a child process, so that one which crashes its decoder is told
+            like any other bad file. jobs: so many at once; more than one implies `isolated`.
+        limits: what a child may use for one source.
         on_error: called with each source's error, and the others go on; None raises the first.
         progress: called with (done, total).
 
     Raises:
         ConfigError: the mapping is wrong, which no other source can mend.
+        MissingExtraError: a package that the importer needs is not installed.
         ArchiveError: a source cannot be converted, without `on_error`.
     """
-
     tell = progress or (lambda done, total: None)
     failed = functools.partial(_failed, on_error=on_error)
-    jobs = _jobs(importer, map(Path, sources), Path(out), failed)
     told = None if mapping is None else Path(mapping)
-    written: list[Path] = []
+    every = _jobs(importer, map(Path, sources), Path(out), told, failed)
+    journal = ImportJournal(Path(out))
+    there = [skip_existing and all(path.exists() for path in job.archives) for job in every]
+    todo = [job for job, done in zip(every, there, strict=True) if not done]
+    skipped = _skip([job for job, done in zip(every, there, strict=True) if done], journal, failed)
+    tell(len(every) - len(todo), len(every))
+    finished: dict[int, ImportDone] = {}
+    with closing(outcomes(todo, isolated=isolated, jobs=jobs, limits=limits)) as ended:
+        for done, (index, outcome) in enumerate(ended, start=len(every) - len(todo) + 1):
+            if isinstance(outcome, SensorkdError):
+                failed(outcome)
+            else:
+                finished[index] = outcome
+                _enter(journal, outcome, importer, failed)
+            tell(done, len(every))
+    in_order = [finished[index] for index in sorted(finished)]
+    return Imported(
+        tuple(path for done in in_order for path in done.written),
+        tuple(skipped),
+        tuple(note for done in in_order for note in done.notes),
+    )
+
+
+def _skip(
+    jobs: list[ImportJob], journal: ImportJournal, failed: Callable[[SensorkdError], None]
+) -> list[Path]:
+    """Pass over sources whose archives are there, unless they were made of something else."""
     skipped: list[Path] = []
-    for done, (source, folder) in enumerate(jobs):
-        tell(done, len(jobs))
-        there = importer.archives(source, folder)
-        if skip_existing and all(path.exists() for path in there):
-            skipped += there
-            continue
+    for job in jobs:
+        origins = [origin for archive in job.archives if (origin := journal.origin(archive)) is not None]
         try:
-            written += _convert(importer, source, folder, told)
-        except SensorkdError as error:
-            failed(error)
-    tell(len(jobs), len(jobs))
-    return Imported(tuple(written), tuple(skipped))
+            changes = [change for origin in origins if (change := origin.change(job.source, job.mapping))]
+        except OSError as error:
+            changes = [repr(error)]
+        if not changes:
+            skipped += job.archives
+            continue
+        failed(
+            ArchiveError(
+                "the archive that is there was made of something else",
+                file=job.source,
+                inside=job.archives[0],
+                found=changes[0],
+                expected=f"what {journal.path} says of it",
+                mend="move the archive away to import the source anew, or import into another folder",
+            )
+        )
+    return skipped
+
+
+def _enter(
+    journal: ImportJournal, done: ImportDone, importer: Importer, failed: Callable[[SensorkdError], None]
+) -> None:
+    """Write down what an archive was made of."""
+    if done.origin is None:
+        return
+    try:
+        journal.add(done.written, done.origin, importer=type(importer).__name__, notes=done.notes)
+    except OSError as error:
+        failed(
+            ArchiveError(
+                "the archive is written, but the journal of imports cannot be",
+                file=journal.path,
+                found=error,
+                expected="a file that can be written to",
+                mend="check the disk and who may write there; until then a changed source is not noticed",
+            )
+        )
 
 
 def _failed(error: SensorkdError, *, on_error: Callable[[SensorkdError], None] | None) -> None:
-    """Hand a source's error on; what is wrong with the mapping ends the job."""
-    if on_error is None or isinstance(error, ConfigError):
+    """Hand a source's error on; what is wrong with the mapping, or not installed, ends the job."""
+    if on_error is None or isinstance(error, ConfigError | MissingExtraError):
         raise error
     on_error(error)
 
 
 def _jobs(
-    importer: Importer, paths: Iterable[Path], out: Path, failed: Callable[[SensorkdError], None]
-) -> list[tuple[Path, Path]]:
+    importer: Importer,
+    paths: Iterable[Path],
+    out: Path,
+    mapping: Path | None,
+    failed: Callable[[SensorkdError], None],
+) -> list[ImportJob]:
     """Every source with the folder for its archives; those that would share an archive are told."""
-    jobs: list[tuple[Path, Path]] = []
+    jobs: list[ImportJob] = []
     taken: dict[Path, Path] = {}
     for path in paths:
         try:
@@ -157,13 +237,13 @@ def _jobs(
             failed(error)
             continue
         for source, below in inside:
-            archives = importer.archives(source, out / below)
-            clash = [archive for archive in archives if archive in taken]
+            job = ImportJob(importer, source, out / below, mapping)
+            clash = [archive for archive in job.archives if archive in taken]
             if clash:
                 failed(_clash(source, taken[clash[0]], clash[0]))
                 continue
-            taken.update(dict.fromkeys(archives, source))
-            jobs.append((source, out / below))
+            taken.update(dict.fromkeys(job.archives, source))
+            jobs.append(job)
     return jobs
 
 
@@ -175,24 +255,6 @@ def _clash(source: Path, first: Path, archive: Path) -> ArchiveError:
         expected="one source for each archive",
         mend="name their common folder, so that sub-folders are kept, or give each an --out of its own",
     )
-
-
-def _convert(importer: Importer, source: Path, folder: Path, mapping: Path | None) -> list[Path]:
-    """One source; whatever goes wrong with it is told as one error."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        return importer.convert(source, folder, mapping)
-    except (SensorkdError, ModuleNotFoundError):
-        raise
-    except Exception as error:
-        # One bad file must not end a job over a folder, whoever wrote the importer.
-        raise ArchiveError(
-            "the file cannot be converted",
-            file=source,
-            found=repr(error),
-            expected=f"what {type(importer).__name__} takes, and a folder to write into",
-            mend="check the file and the disk, or report it to whoever wrote the importer",
-        ) from error
 
 
 @functools.cache

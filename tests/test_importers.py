@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -14,7 +16,14 @@ import pytest
 
 from sensorkd import importers
 from sensorkd.errors import ArchiveError, ConfigError, SensorkdError
-from sensorkd.importers import Importer, ImporterError, import_sources, importer_for, installed_importers
+from sensorkd.importers import (
+    Importer,
+    ImporterError,
+    ImportNote,
+    import_sources,
+    importer_for,
+    installed_importers,
+)
 from sensorkd.recordings import RecordingWriter, open_recordings
 
 PLUGIN = """
@@ -50,6 +59,8 @@ class Bytes(Importer):
             raise ZeroDivisionError("a slip of its author")
         if content.startswith(b"!"):
             raise ArchiveError("a bad file", file=source)
+        if content.startswith(b"?"):
+            warnings.warn("odd, but taken", ImportNote, stacklevel=2)
         (archive,) = self.archives(source, out)
         samples = np.frombuffer(content, np.uint8)[:, None]
         with RecordingWriter(archive) as writer:
@@ -92,15 +103,16 @@ def names(paths: tuple[Path, ...], out: Path) -> list[str]:
 
 
 def test_the_built_in_importers_are_installed() -> None:
-    assert {"csv", "cycles"} <= set(installed_importers())
-    for name in ("csv", "cycles"):
+    assert {"csv", "cycles", "gopro", "video"} <= set(installed_importers())
+    for name in ("csv", "cycles", "gopro", "video"):
         assert isinstance(importer_for(name), Importer)
 
 
 def test_neither_look_up_nor_importers_import_torch() -> None:
     code = (
-        "import sys; from sensorkd.importers import importer_for as f; f('csv'); f('cycles');"
-        "sys.exit('torch' in sys.modules)"
+        "import sys; from sensorkd.importers import importer_for as f\n"
+        "for name in ('csv', 'cycles', 'gopro', 'video'): f(name)\n"
+        "sys.exit('torch' in sys.modules or 'av' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
@@ -234,3 +246,14 @@ def test_without_suffixes_a_folder_is_itself_a_source(
     assert cycles.sources(tmp_path / "run.1") == [(tmp_path / "run.1", Path())]
     monkeypatch.chdir(tmp_path / "run.1")
     assert cycles.archives(Path(), tmp_path) == [tmp_path / "run.1.h5"]
+
+
+def test_what_an_importer_notes_is_told_and_written_down(sources: Path, tmp_path: Path) -> None:
+    (sources / "b.BIN").write_bytes(b"? odd")
+    imported = import_sources(Bytes(), [sources], tmp_path / "o")
+    assert imported.notes == ("odd, but taken",)
+    lines = [json.loads(line) for line in (tmp_path / "o" / "imports.jsonl").read_text().splitlines()]
+    assert [line["archives"] for line in lines] == [["a.h5"], ["b.h5"], ["deep/a.h5"], ["deep/down/c.h5"]]
+    assert [line["notes"] for line in lines] == [[], ["odd, but taken"], [], []]
+    assert lines[1]["source"] == str((sources / "b.BIN").resolve())
+    assert (lines[1]["bytes"], lines[1]["importer"], lines[1]["mapping_sha256"]) == (5, "Bytes", None)

@@ -9,6 +9,7 @@ import pytest
 
 from sensorkd.cli.__main__ import main
 from sensorkd.recordings import open_recordings
+from tests.adapters.importers.films import film
 
 MAPPING = """
 schema: import-1.0
@@ -59,7 +60,7 @@ def test_json_is_one_object(workplace: Path, capsys: pytest.CaptureFixture[str])
     assert imports("logs", "--json") == 1
     told = json.loads(capsys.readouterr().out)
     assert told["written"] == ["o/a.h5", "o/night/a.h5"]
-    assert told["skipped"] == []
+    assert told["skipped"] == told["notes"] == []
     assert ["the file is empty" in error for error in told["errors"]] == [True]
 
 
@@ -104,3 +105,28 @@ def test_help_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
     printed = capsys.readouterr().out
     assert "Example: sensorkd import" in printed
     assert "--json" in printed
+
+
+def test_sources_in_processes_of_their_own(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("logs/b.csv").touch()
+    assert imports("logs", "--isolated", "--jobs", "2", "--seconds", "60") == 1
+    printed = capsys.readouterr().out
+    assert "2 archives written" in printed
+    assert "the file is empty" in printed
+
+
+def test_a_changed_table_is_an_error_where_its_archive_is_skipped(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert imports("logs") == 0
+    Path("logs/a.csv").write_text("t,flow\n0,1\n1,2\n2,3\n")
+    assert imports("logs", "--skip-existing") == 1
+    printed = capsys.readouterr().out
+    assert "1 there already" in printed
+    assert "error: logs/a.csv at o/a.h5: the archive that is there was made of something else" in printed
+
+
+def test_what_an_importer_notes_is_printed(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    film(Path("a.mp4"), count=20, stamps=[3000 * n + (3000 if n > 9 else 0) for n in range(20)])
+    assert main(["import", "a.mp4", "--importer", "video", "--out", "o"]) == 0
+    assert "note: a.mp4: the frame rate varies: 2 segments" in capsys.readouterr().out

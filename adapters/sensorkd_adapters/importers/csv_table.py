@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import re
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,15 @@ __all__ = ["BLOCK", "read_table"]
 
 BLOCK = 50_000
 DELIMITERS = (",", ";", "\t")
+# What programs of Windows begin text in wide characters with; the longer ones first.
+MARKS = {
+    b"\xff\xfe\0\0": "utf-32",
+    b"\0\0\xfe\xff": "utf-32",
+    b"\xff\xfe": "utf-16",
+    b"\xfe\xff": "utf-16",
+}
+# Excel's own first line, for Excel; the names follow.
+SEPARATOR = re.compile(r"sep=([^\r\n])\s*$", re.IGNORECASE)
 
 
 def read_table(path: Path, mapping: CsvMapping) -> Iterator[Rows]:
@@ -42,7 +52,8 @@ def read_table(path: Path, mapping: CsvMapping) -> Iterator[Rows]:
     if head.startswith(b"PAR1"):
         return _parquet_rows(path, mapping)
     packed = head.startswith(b"\x1f\x8b")
-    if b"\0" in head and not packed and not mapping.encoding.startswith(("utf-16", "utf-32")):
+    wide = _encoding(head, mapping).startswith(("utf-16", "utf-32"))
+    if b"\0" in head and not packed and not wide:
         raise ArchiveError(
             "the file is not a table of text",
             file=path,
@@ -55,9 +66,14 @@ def read_table(path: Path, mapping: CsvMapping) -> Iterator[Rows]:
 
 def _text_rows(path: Path, mapping: CsvMapping, *, packed: bool) -> Iterator[Rows]:
     opened: Any = gzip.open if packed else open
-    with _told(path, mapping), opened(path, "rt", encoding=mapping.encoding, newline="") as handle:
+    with _told(path, mapping), opened(path, "rb") as handle:
+        encoding = _encoding(handle.read(4), mapping)
+    with _told(path, mapping), opened(path, "rt", encoding=encoding, newline="") as handle:
         before = list(islice(handle, mapping.header - 1))
-        names, delimiter = _names(path, next(handle, ""), mapping)
+        line = next(handle, "")
+        if mapping.header == 1 and SEPARATOR.match(line):
+            before, line = [line], next(handle, "")
+        names, delimiter = _names(path, line, len(before) + 1, mapping, _separator(before))
         places = _places(path, names, mapping)
         reader = csv.reader(handle, delimiter=delimiter, skipinitialspace=True)
         first = len(before) + 1
@@ -76,9 +92,23 @@ def _text_rows(path: Path, mapping: CsvMapping, *, packed: bool) -> Iterator[Row
             )
 
 
-def _names(path: Path, line: str, mapping: CsvMapping) -> tuple[list[str], str]:
+def _encoding(head: bytes, mapping: CsvMapping) -> str:
+    """The one that the file's first bytes tell, else the mapping's."""
+    return next((name for mark, name in MARKS.items() if head.startswith(mark)), mapping.encoding)
+
+
+def _separator(before: Sequence[str]) -> str | None:
+    """The delimiter that the first line names for Excel, if it does."""
+    found = SEPARATOR.match(before[0].lstrip("\ufeff")) if before else None
+    return found[1] if found else None
+
+
+def _names(
+    path: Path, line: str, number: int, mapping: CsvMapping, separator: str | None
+) -> tuple[list[str], str]:
     """The names of the columns, and what stands between them."""
-    options = [mapping.delimiter] if mapping.delimiter else DELIMITERS
+    told = mapping.delimiter or separator
+    options = [told] if told else DELIMITERS
     cut = {
         delimiter: next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])
         for delimiter in options
@@ -89,7 +119,7 @@ def _names(path: Path, line: str, mapping: CsvMapping) -> tuple[list[str], str]:
         raise ArchiveError(
             "there is no line of names",
             file=path,
-            inside=f"line {mapping.header}",
+            inside=f"line {number}",
             found=repr(line[:80]),
             expected="the names of the columns",
             mend="say in the mapping which line has them: `header: NUMBER`",

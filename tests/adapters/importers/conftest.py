@@ -31,7 +31,9 @@ CYCLES: dict[str, Any] = {
     "cycle": 2,
     "streams": {"flow": {"modality": "flow", "unit": "l/min", "files": ["FS1.txt"]}},
 }
-MAPPINGS = {"csv": CSV, "cycles": CYCLES}
+VIDEO: dict[str, Any] = {"schema": "import-1.0", "importer": "video", "name": "lab"}
+GOPRO: dict[str, Any] = {**VIDEO, "importer": "gopro"}
+MAPPINGS = {"csv": CSV, "cycles": CYCLES, "video": VIDEO, "gopro": GOPRO}
 
 
 @pytest.fixture

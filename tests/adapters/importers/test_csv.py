@@ -206,3 +206,27 @@ def test_a_folder_means_all_tables_in_it(tmp_path: Path) -> None:
     found = importer_for("csv").sources(tmp_path)
     assert sorted(file.relative_to(tmp_path).as_posix() for file, _ in found) == sorted(wanted)
     assert {folder.as_posix() for _, folder in found} == {".", "deep", "deep/down"}
+
+
+@pytest.mark.parametrize("first", ["sep=;", "SEP=;", "\ufeffsep=;"])
+def test_the_line_that_excel_writes_for_itself_names_the_delimiter(imported: Imported, first: str) -> None:
+    table = f"{first}\r\nt;flow,with comma\r\n0;1\r\n1;2\r\n"
+    flow = {"flow": {**FLOW, "columns": ["flow,with comma"]}}
+    assert imported(table, streams=flow).streams["flow"].read(0, 9)[:, 0].tolist() == [1, 2]
+    assert imported(table, streams=flow, header=2).streams["flow"].read(0, 9)[:, 0].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_text_in_wide_characters_tells_so_itself(imported: Imported, encoding: str, packed: bool) -> None:
+    content = ("" if encoding in ("utf-16", "utf-32") else "\ufeff") + "t\tflüsse\r\n0\t1\r\n1\t2\r\n"
+    raw = content.encode(encoding)
+    recording = imported(
+        gzip.compress(raw, mtime=0) if packed else raw, streams={"flow": {**FLOW, "columns": ["flüsse"]}}
+    )
+    assert recording.streams["flow"].read(0, 9)[:, 0].tolist() == [1, 2]
+
+
+def test_an_error_after_the_line_of_excel_names_the_right_line(imported: Imported, refused: Any) -> None:
+    with refused("a cell is not a number", inside="line 4"):
+        imported("sep=;\nt;flow\n0;1\n1;x\n")

@@ -11,11 +11,14 @@ import pytest
 from sensorkd_adapters.importers.csv_mapping import CsvMapping
 from sensorkd_adapters.importers.cycles_mapping import CyclesMapping
 from sensorkd_adapters.importers.mapping import load_mapping
+from sensorkd_adapters.importers.video_mapping import GoproMapping, VideoMapping
 
 from sensorkd.errors import ConfigError
 
 MappingFile = Callable[..., Path]
-MODELS: dict[str, Any] = {"csv": CsvMapping, "cycles": CyclesMapping}
+MODELS: dict[str, Any] = {
+    "csv": CsvMapping, "cycles": CyclesMapping, "video": VideoMapping, "gopro": GoproMapping
+}  # fmt: skip
 EXAMPLES = sorted((Path(__file__).parents[3] / "examples" / "imports").glob("*.yaml"))
 FLOW = {"modality": "flow", "unit": "l/min", "columns": ["flow"]}
 MATRIX = {"modality": "flow", "unit": "l/min", "files": ["FS1.txt"]}
@@ -33,7 +36,7 @@ def message(path: Path | None, importer: str = "csv") -> str:
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_every_shipped_mapping_is_valid_and_named_after_its_file(path: Path) -> None:
-    importer = "cycles" if "importer: cycles" in path.read_text(encoding="utf-8") else "csv"
+    (importer,) = re.findall(r"^importer: (\w+)$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
     mapping = load_mapping(path, MODELS[importer])
     assert mapping.name == path.stem
     assert type(mapping).model_validate_json(mapping.model_dump_json(by_alias=True)) == mapping
@@ -113,6 +116,27 @@ def test_what_cannot_be_meant_of_cycles_is_told(
     mapping_file: MappingFile, changes: dict[str, Any], told: str
 ) -> None:
     assert told in message(mapping_file("cycles", **changes), "cycles")
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"frames": {"size": [0, 112]}}, "greater than or equal to 1"),
+        ({"frames": {"size": [64]}}, "frames.size"),
+        ({"frames": {"sise": [64, 64]}}, "did you mean 'size'?"),
+        ({"frames": {"every": 2, "max_rate": 5}}, "name one of them"),
+        ({"frames": {"max_rate": 0}}, "greater than 0"),
+        ({"frames": {"color": "sepia"}}, "'rgb' or 'gray'"),
+        ({"frames": {"crop": {"top": -1, "left": 0, "height": 1, "width": 1}}}, "frames.crop.top"),
+        ({"timezone": "Europe/Berlin"}, "a relative clock has none"),
+    ],
+)
+@pytest.mark.parametrize("importer", ["video", "gopro"])
+def test_what_cannot_be_meant_of_a_film_is_told(
+    mapping_file: MappingFile, importer: str, changes: dict[str, Any], told: str
+) -> None:
+    assert told in message(mapping_file(importer, **changes), importer)
+    assert "streams.0" in message(mapping_file("gopro", streams=["sound"]), "gopro")
 
 
 def test_a_mapping_is_needed_and_must_be_for_this_importer(mapping_file: MappingFile) -> None:
