@@ -7,7 +7,19 @@ from typing import Annotated
 import typer
 
 from sensorkd._version import __version__
-from sensorkd.cli import demo, evaluate, export, import_, inspect, predict, report, train, verify, windows
+from sensorkd.cli import (
+    demo,
+    evaluate,
+    export,
+    import_,
+    inspect,
+    predict,
+    report,
+    train,
+    validate,
+    verify,
+    windows,
+)
 
 __all__ = ["app"]
 
@@ -36,5 +48,5 @@ def _root(
     """Every verb takes --json (one object on standard output, nothing else) and --debug (tracebacks)."""
 
 
-for verb in (demo, import_, inspect, train, evaluate, report, export, verify, windows, predict):
+for verb in (demo, import_, inspect, validate, train, evaluate, report, export, verify, windows, predict):
     app.command(name=verb.__name__.rsplit(".", 1)[-1].rstrip("_"))(verb.run)
