@@ -26,6 +26,8 @@ def act(item: str) -> int:
         raise ZeroDivisionError("a defect")
     if item == "leave":
         os._exit(7)
+    if item == "environment":
+        return int(os.environ["SENSORKD_TOLD_TO_CHILDREN"])
     return os.getpid()
 
 
@@ -59,6 +61,12 @@ def test_a_child_that_hangs_is_ended() -> None:
 def test_a_child_that_eats_memory_is_refused_it() -> None:
     found = gathered(["hog", "a"], limits=ChildLimits(memory=1 << 30))
     assert "more memory" in str(found["hog"]) and isinstance(found["a"], int)
+
+
+def test_a_child_has_the_environment_of_its_caller_as_it_is_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    for value in (1, 2):
+        monkeypatch.setenv("SENSORKD_TOLD_TO_CHILDREN", str(value))
+        assert gathered(["environment"]) == {"environment": value}
 
 
 def test_a_defect_is_raised_as_what_it_is() -> None:

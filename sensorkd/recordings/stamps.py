@@ -38,7 +38,8 @@ def stamps_in_ns(
         if clock == "relative":
             raise _unusable(texts[0], "seconds: the layout's clock is relative", file, inside)
         return np.array([_text_in_ns(text, timezone, file, inside) for text in texts], dtype=np.int64)
-    approximate = values.astype(np.float64) * UNIT_IN_NS[unit]
+    with np.errstate(over="ignore", invalid="ignore"):  # what is out of range is refused below
+        approximate = values.astype(np.float64) * UNIT_IN_NS[unit]
     wrong = np.flatnonzero(~(np.abs(approximate) < LIMIT))  # NaN is not below either
     if len(wrong):
         row = int(wrong[0])

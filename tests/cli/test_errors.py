@@ -88,7 +88,20 @@ def test_a_missing_extra_says_what_to_install() -> None:
 
 
 @pytest.mark.parametrize(
-    "verb", ["demo", "inspect", "train", "evaluate", "report", "export", "verify", "windows", "predict"]
+    "verb",
+    [
+        "demo",
+        "import",
+        "inspect",
+        "validate",
+        "train",
+        "evaluate",
+        "report",
+        "export",
+        "verify",
+        "windows",
+        "predict",
+    ],
 )
 def test_every_verb_has_help_with_an_example(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([verb, "--help"]) == 0
