@@ -26,7 +26,12 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 # Loaded once, by the server from which children fork: a child then starts in some 20 ms.
-PRELOADED = ["sensorkd.recordings.reader"]
+PRELOADED = [
+    "sensorkd.recordings.reader",
+    "sensorkd.recordings.logger_process",
+    "sensorkd.recordings.salvage_stream",
+    "sensorkd.windows.cache_build",
+]
 
 
 class ChildError(SensorkdError):

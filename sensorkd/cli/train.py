@@ -20,6 +20,9 @@ def run(
     resume: Annotated[
         bool, typer.Option(help="Go on from the last epoch of a run that was cut off.")
     ] = False,
+    isolated: Annotated[
+        bool, typer.Option(help="Open and read archives in child processes only: for files from strangers.")
+    ] = False,
     print_config: Annotated[
         bool, typer.Option("--print-config", help="Print the configuration as it was understood, and stop.")
     ] = False,
@@ -31,7 +34,7 @@ def run(
     """
     from sensorkd.runs.config_file import load_config
 
-    resolved = load_config(config, overrides or ())
+    resolved = load_config(config, [*(overrides or ()), *(["isolated=true"] if isolated else [])])
     if print_config:
         import yaml
 
@@ -56,6 +59,7 @@ def run(
         "macs": cost.macs,
         "weight_bytes": cost.weight_bytes,
         "sensors": {name: item.to_json() for name, item in trained.health.items()},
+        "errors": list(trained.left_out),
     }
     text = (
         f"trained {trained.folder} ({resolved.method.name}, {resolved.model.size}): {cost.parameters:,} "
@@ -63,3 +67,6 @@ def run(
         f"next: sensorkd evaluate {trained.folder}"
     )
     emit(result, text, as_json=as_json)
+    if trained.left_out:
+        note(f"error: {len(trained.left_out)} files were left out, wholly or in part; see above")
+        raise typer.Exit(1)

@@ -16,15 +16,15 @@ from sensorkd.errors import ArchiveError, SensorkdError, WindowError
 from sensorkd.evaluation.alarm_report import AlarmReport, choose_rule, report_alarms, scored_windows
 from sensorkd.evaluation.alarm_windows import ScoredWindows
 from sensorkd.evaluation.prior_shift import PriorReport, report_prior
-from sensorkd.runs.data import Planned, as_dataset, check_memory, open_data, plan_run, read_arrays
+from sensorkd.runs.data import Planned, as_dataset, open_data, plan_run, read_for
 from sensorkd.runs.run import Run
 from sensorkd.training.batches import ArrayDataset
 from sensorkd.training.inference import predict_logits, predict_subsets
 from sensorkd.training.metrics import Metrics, classification_metrics
+from sensorkd.windows.arrays import WindowSet
 from sensorkd.windows.health import SensorHealth, sensor_health
 from sensorkd.windows.labels import encode_labels, label_windows
 from sensorkd.windows.plan import plan_windows
-from sensorkd.windows.read import WindowArrays, read_windows
 from sensorkd.windows.splits import groups_of
 
 __all__ = [
@@ -39,12 +39,12 @@ __all__ = [
 
 @dataclass(frozen=True)
 class RunWindows:
-    """Windows in memory as a run's model takes them. labels: (W,), -1 where unknown. groups: W names.
+    """Windows as a run's model takes them. labels: (W,), -1 where unknown. groups: W names.
 
-    failed: files that could not be opened; the others went on.
+    failed: files that could not be opened, or not be read whole; the others went on.
     """
 
-    arrays: WindowArrays
+    arrays: WindowSet
     labels: NDArray[np.int64]
     groups: list[str]
     clocks: list[str]
@@ -65,7 +65,7 @@ class Evaluation:
     logits: (W, N) of the judged windows; subset_logits: "a+b" -> the same with only those. labels, groups,
     recordings, t_ref: theirs. health: input -> counts over all windows, labelled or not. alarms: None where
     the configuration has no alarm rule. prior: how class shares have shifted. failed: files that
-    could not be opened.
+    could not be opened, or not be read whole.
     """
 
     overall: Metrics
@@ -117,7 +117,7 @@ def evaluate_run(run: Run, paths: Sequence[str] | None = None, *, labels: str | 
 
 
 def evaluate_windows(run: Run, windows: RunWindows) -> Evaluation:
-    """Judge a run by windows in memory; see `evaluate_run`."""
+    """Judge a run by windows that were read; see `evaluate_run`."""
     known = np.flatnonzero(windows.labels >= 0)
     if not len(known):
         raise WindowError(
@@ -223,7 +223,10 @@ def windows_for(
             )
         return _read(run, planned, rows)
     failed: list[SensorkdError] = []
-    recordings, notes = open_data(paths, config.layout, config.labels, on_error=failed.append)
+    isolated = config.isolated_jobs
+    recordings, notes = open_data(
+        paths, config.layout, config.labels, on_error=failed.append, isolated_jobs=isolated
+    )
     if failed and not recordings:
         raise failed[0]
     plan = plan_windows(
@@ -247,22 +250,29 @@ def windows_for(
         config.split.by in recording.identity for recording in recordings
     )
     groups = groups_of(recordings, plan, config.split.by if known_groups else "recording")
-    check_memory(run.encodings, len(plan))
-    arrays = read_windows(recordings, plan, run.encodings)
-    clocks = [recordings[index].clock for index in plan.recording]
-    windows = RunWindows(arrays, numbers, groups, clocks, notes, tuple(failed))
+    reading = read_for(config, recordings, plan, run.encodings, on_note=notes.append)
+    kept = reading.rows.tolist()
+    clocks = [recordings[index].clock for index in plan.recording[kept].tolist()]
+    failed += reading.failed
+    sides = [groups[row] for row in kept]
+    windows = RunWindows(reading.windows, numbers[kept], sides, clocks, notes, tuple(failed))
     return _with_required(windows, config.required)
 
 
 def _read(run: Run, planned: Planned, rows: NDArray[np.int64]) -> RunWindows:
-    arrays, notes = read_arrays(planned, rows), list(planned.notes)
+    notes = list(planned.notes)
+    plan = planned.plan.select(rows)
+    # Not in the plan's encodings: with a file missing, they may be others than the run's.
+    reading = read_for(run.config, planned.recordings, plan, run.encodings, on_note=notes.append)
+    rows = rows[reading.rows]
     names = [None if label < 0 else planned.classes[label] for label in planned.labels[rows].tolist()]
     windows = RunWindows(
-        arrays,
+        reading.windows,
         _numbers(names, run.classes, notes),  # the table may have changed since
         [planned.groups[row] for row in rows],
         [planned.recordings[index].clock for index in planned.plan.recording[rows]],
         notes,
+        (*planned.failed, *reading.failed),
     )
     return _with_required(windows, run.config.required)
 

@@ -12,8 +12,9 @@ from sensorkd import timeline
 from sensorkd.edge import EdgeBundle, EdgePredictor
 from sensorkd.errors import ConfigError, MissingExtraError, SensorkdError
 from sensorkd.recordings import open_recordings
+from sensorkd.windows.failures import Failures
 from sensorkd.windows.plan import plan_windows
-from sensorkd.windows.read import read_windows
+from sensorkd.windows.read import read_readable
 
 __all__ = ["predict_archives", "write_table"]
 
@@ -29,7 +30,7 @@ def predict_archives(
 ) -> tuple[pd.DataFrame, list[str]]:
     """One row a window, and notes on recordings that hold none.
 
-    on_error: told of files that cannot be opened, and the others go on; None raises.
+    on_error: told of files that cannot be opened, or not be read whole, and the others go on; None raises.
 
     Columns: recording; time, the window's end (UTC, or seconds on a relative clock); verdict,
     probability, missing; p.<class>.
@@ -47,17 +48,27 @@ def predict_archives(
             on_error(error)
     hop = None if description.hop is None else round(description.hop * timeline.SECOND)
     plan = plan_windows(recordings, description.inputs, hop=hop, segment_of=description.segment_of)
-    predictor = EdgePredictor(bundle)
+    predictor, failures = EdgePredictor(bundle), Failures()
     tables = []
     for start in range(0, len(plan), BATCH):
         some = plan.select(np.arange(start, min(start + BATCH, len(plan))))
-        arrays = read_windows(recordings, some, description.inputs)
+        arrays, kept = read_readable(recordings, some, description.inputs, failures=failures)
+        if failures.count and on_error is None:
+            raise failures.errors[0]
+        if not len(kept):
+            continue
+        some = some.select(kept)
         table = pd.DataFrame(predictor.predict(arrays.inputs, arrays.presence).rows())
         clocks = [recordings[index].clock for index in some.recording]
         times = [_time(int(t_ref), clock) for t_ref, clock in zip(some.t_ref, clocks, strict=True)]
         table.insert(0, "time", times)
         table.insert(0, "recording", list(arrays.recording))
         tables.append(table)
+    if not tables:
+        raise failures.errors[0]
+    if on_error is not None:
+        for error in failures.errors:
+            on_error(error)
     notes = [f"no window from {name}: {why}" for name, why in plan.skipped]
     return pd.concat(tables, ignore_index=True), notes
 

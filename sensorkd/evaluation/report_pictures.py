@@ -18,7 +18,7 @@ from sensorkd.training.metrics import ECE_BINS
 
 __all__ = ["alarm_courses", "budget_curve", "reliability", "term_curves"]
 
-NOT_TERMS = {"epoch", "step", "alpha", "learning_rate", "seconds", "dev", "loss"}
+NOT_TERMS = {"epoch", "step", "alpha", "learning_rate", "seconds", "waited", "dev", "loss"}
 COURSES = 6
 
 

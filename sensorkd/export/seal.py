@@ -25,7 +25,8 @@ from sensorkd.models.student import Student
 from sensorkd.runs.build import example_inputs
 from sensorkd.runs.data import plan_run
 from sensorkd.runs.run import Run
-from sensorkd.windows.read import WindowArrays, read_windows
+from sensorkd.windows.failures import Failures
+from sensorkd.windows.read import WindowArrays, read_readable
 
 __all__ = ["export_run"]
 
@@ -79,7 +80,9 @@ def held_out_windows(run: Run, limit: int = GATE_WINDOWS) -> WindowArrays:
         if len(rows):
             break
     rows = rows[np.unique(np.linspace(0, len(rows) - 1, min(limit, len(rows))).astype(int))]
-    return read_windows(planned.recordings, planned.plan.select(rows), run.encodings)
+    plan = planned.plan.select(rows)
+    # A file that cannot be read any more must not stop an export.
+    return read_readable(planned.recordings, plan, run.encodings, failures=Failures())[0]
 
 
 def presences(presence: NDArray[np.float32]) -> list[NDArray[np.float32]]:

@@ -12,6 +12,7 @@ from sensorkd.distillation.methods import METHODS, Method, method_named
 from sensorkd.errors import SensorkdError, nearest
 from sensorkd.models.size import SIZES
 from sensorkd.runs.alarm_config import AlarmConfig
+from sensorkd.runs.cache_config import CacheConfig
 from sensorkd.runs.label_config import LabelConfig
 from sensorkd.training.config import TrainingConfig
 from sensorkd.windows.encode import InputRequest
@@ -174,8 +175,10 @@ class RunConfig(_Strict):
     data: files and folders; `~` and `$VARIABLES` are expanded. layout: for foreign trees. target: which
     label is learned. labels: a CSV or Parquet table, or a rule; see LabelConfig. labels_per_class: learn
     from so few. alarm: when verdicts raise one, for alarm metrics. deployment_prior: how often classes occur
-    in the plant, where that is not how often they were labelled; what ships answers for it. Paths in a file
-    are relative to that file, on the command line to the working folder.
+    in the plant, where that is not how often they were labelled; what ships answers for it. cache: where
+    windows are kept. isolated: archives are opened and read in child processes only, so that one made to
+    crash or hang its reader does no harm. Paths in a file are relative to that file, on the command line to
+    the working folder.
     """
 
     data: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -192,6 +195,8 @@ class RunConfig(_Strict):
     model: ModelConfig = ModelConfig()
     method: MethodConfig = MethodConfig()
     training: TrainingConfig = TrainingConfig()
+    cache: CacheConfig = CacheConfig()
+    isolated: bool = False
     seed: Annotated[int, Field(ge=0)] = 0
     out: str
 
@@ -204,6 +209,11 @@ class RunConfig(_Strict):
     def required(self) -> list[str]:
         """Inputs without which a window is left out."""
         return [name for name, value in self.inputs.items() if value.required]
+
+    @property
+    def isolated_jobs(self) -> int | None:
+        """How many children open archives at once; None where they are opened in this process."""
+        return self.cache.processes if self.isolated else None
 
     @property
     def hop(self) -> int | None:

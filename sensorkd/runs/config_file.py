@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from sensorkd.errors import ConfigError, nearest
 from sensorkd.runs.alarm_config import AlarmConfig
+from sensorkd.runs.cache_config import CacheConfig
 from sensorkd.runs.config import (
     InputConfig,
     MethodConfig,
@@ -74,6 +75,7 @@ def _told(item: Any) -> str:
 
 def _fields_at(place: Sequence[str]) -> set[str]:
     models: dict[str, type[BaseModel]] = {
+        "cache": CacheConfig,
         "windows": WindowsConfig,
         "split": SplitConfig,
         "model": ModelConfig,

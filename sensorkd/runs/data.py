@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,21 +11,31 @@ from numpy.typing import NDArray
 
 from sensorkd.encoding import InputEncoding
 from sensorkd.errors import ArchiveError, SensorkdError, SplitError, WindowError
-from sensorkd.models.frontend import ChannelStats
+from sensorkd.processes import ChildLimits
 from sensorkd.recordings import Recording, open_recordings
+from sensorkd.recordings.isolated import open_isolated
 from sensorkd.runs.config import RunConfig
 from sensorkd.runs.label_config import LabelConfig
 from sensorkd.training.batches import ArrayDataset
+from sensorkd.windows.arrays import Reading, WindowSet
 from sensorkd.windows.encode import fix_encodings
 from sensorkd.windows.health import sensor_health
 from sensorkd.windows.labels import encode_labels, label_windows
 from sensorkd.windows.plan import WindowPlan, plan_windows
 from sensorkd.windows.read import WindowArrays, read_windows
+from sensorkd.windows.reading import read_plan, window_bytes
 from sensorkd.windows.splits import Split, few_labels, fold_of_groups, groups_of, split_by_group
 
-__all__ = ["Planned", "channel_stats", "check_memory", "open_data", "plan_run", "read_arrays", "read_usable"]
+__all__ = [
+    "Planned",
+    "check_memory",
+    "open_data",
+    "plan_run",
+    "read_arrays",
+    "read_for",
+    "read_usable",
+]
 
-STATS_WINDOWS, FEW_WINDOWS = 256, 16
 MEMORY_LIMIT = 8 << 30
 
 Progress = Callable[[int, int], None]
@@ -36,7 +45,8 @@ Progress = Callable[[int, int], None]
 class Planned:
     """Windows of a run before any sample is read.
 
-    labels: (W,) class numbers, -1 where unknown. groups: W names. notes: what a user should know.
+    labels: (W,) class numbers, -1 where unknown. groups: W names. notes: what a user should know. failed:
+    files that could not be opened; the others went on.
     """
 
     recordings: list[Recording]
@@ -47,6 +57,7 @@ class Planned:
     groups: list[str]
     split: Split
     notes: list[str]
+    failed: tuple[SensorkdError, ...] = ()
 
     def rows(self, side: str) -> NDArray[np.int64]:
         """Labelled windows of a side: `train`, `dev` or `test`."""
@@ -60,8 +71,12 @@ def open_data(
     labels: LabelConfig,
     *,
     on_error: Callable[[SensorkdError], None] | None = None,
+    isolated_jobs: int | None = None,
 ) -> tuple[list[Recording], list[str]]:
     """Recordings with their labels, and notes on label rows that fit none of them.
+
+    Args:
+        isolated_jobs: open each file in a child process, so many at once; None opens them here.
 
     Raises:
         ArchiveError: a file cannot be used; with `on_error`, which is told instead, only a missing one.
@@ -72,17 +87,42 @@ def open_data(
             raise ArchiveError(
                 "no such file or folder", file=path, mend=f"{unset}override it with data=[PATH]"
             )
-    recordings = open_recordings(paths, layout, on_error=on_error)
+    if isolated_jobs is None:
+        recordings = open_recordings(paths, layout, on_error=on_error)
+    else:
+        recordings = open_isolated(paths, layout, on_error=on_error, jobs=isolated_jobs)
     return labels.apply(recordings)
 
 
 def plan_run(config: RunConfig) -> Planned:
     """Open, plan, label and split as a configuration says; samples are read later.
 
+    Files that cannot be opened are left out, and told in `failed`.
+
     Raises:
         SensorkdError: data, layout, labels or split cannot be used as asked.
     """
-    recordings, notes = open_data(config.data, config.layout, config.labels)
+    failed: list[SensorkdError] = []
+    recordings, notes = open_data(
+        config.data, config.layout, config.labels, on_error=failed.append, isolated_jobs=config.isolated_jobs
+    )
+    if failed and not recordings:
+        raise failed[0]
+    try:
+        return _planned(config, recordings, notes, failed)
+    except SensorkdError as error:
+        if failed:
+            # A group, a class or an input may be missing for no other reason.
+            names = ", ".join(str(item.file) for item in failed[:3]) + (" ..." if len(failed) > 3 else "")
+            error.found = (
+                f"{error.found}; left out, since they cannot be opened: {names}: {failed[0].problem}"
+            )
+        raise
+
+
+def _planned(
+    config: RunConfig, recordings: list[Recording], notes: list[str], failed: Sequence[SensorkdError]
+) -> Planned:
     split = _split(recordings, config)
     by = config.split.by
     learned = [recording for recording in recordings if _group(recording, by) in split.train]
@@ -117,7 +157,7 @@ def plan_run(config: RunConfig) -> Planned:
     labels = encode_labels(names, classes)
     if config.labels_per_class is not None:
         labels = _keep_few(labels, groups, train_rows, config)
-    return Planned(recordings, encodings, plan, classes, labels, groups, split, notes)
+    return Planned(recordings, encodings, plan, classes, labels, groups, split, notes, tuple(failed))
 
 
 def _group(recording: Recording, by: str) -> str:
@@ -158,26 +198,59 @@ def _keep_few(
     return kept
 
 
+def read_for(
+    config: RunConfig,
+    recordings: Sequence[Recording],
+    plan: WindowPlan,
+    encodings: Mapping[str, InputEncoding],
+    *,
+    progress: Progress | None = None,
+    on_note: Callable[[str], None] | None = None,
+) -> Reading:
+    """The windows of a plan that can be read, from where the configuration says: see `read_plan`."""
+    # A hostile file may make its reader hang; a large one needs its time.
+    limits = ChildLimits(seconds=60.0 + len(plan) + window_bytes(encodings) * len(plan) / 1e6, memory=4 << 30)
+    settings = config.cache.settings(isolated=config.isolated, limits=limits)
+    return read_plan(recordings, plan, encodings, settings, progress=progress, on_note=on_note)
+
+
 def read_usable(
-    planned: Planned, rows: NDArray[np.int64], required: Sequence[str], progress: Progress | None = None
-) -> tuple[WindowArrays, NDArray[np.int64]]:
-    """Read those of some windows into memory that hold any input, and all `required` ones; and their rows.
+    planned: Planned,
+    rows: NDArray[np.int64],
+    config: RunConfig,
+    progress: Progress | None = None,
+    on_note: Callable[[str], None] | None = None,
+) -> Reading:
+    """Those of some windows that hold any input, and all required ones; `rows` of them in the plan.
 
     Whether samples are usable is known only when they are read.
 
     Raises:
         WindowError: there is none such.
     """
-    arrays = read_arrays(planned, rows, progress)
-    kept = np.intersect1d(arrays.with_inputs(required), np.flatnonzero(arrays.presence.any(axis=1)))
+    required = config.required
+    reading = read_for(
+        config,
+        planned.recordings,
+        planned.plan.select(rows),
+        planned.encodings,
+        progress=progress,
+        on_note=on_note,
+    )
+    windows = reading.windows
+    kept = np.intersect1d(windows.with_inputs(required), np.flatnonzero(windows.presence.any(axis=1)))
     if len(rows) and not len(kept):
-        health = sensor_health(arrays, {name: item.min_coverage for name, item in planned.encodings.items()})
+        health = sensor_health(windows, {name: item.min_coverage for name, item in planned.encodings.items()})
         raise WindowError(
             "no window holds any input" + (f", and all of {list(required)}" if required else ""),
-            found="; ".join(f"{name} {item.told()}" for name, item in health.items()),
+            found="; ".join(
+                [f"{name} {item.told()}" for name, item in health.items()]
+                + [f"{error.file}: {error.problem}" for error in reading.failed[:3]]
+            ),
             mend="correct `inputs`: spans, valid_range, full_scale, min_coverage, required",
         )
-    return (arrays if len(kept) == len(rows) else arrays.select(kept)), rows[kept]
+    usable = windows if len(kept) == len(windows) else windows.select(kept)
+    return Reading(usable, rows[reading.rows[kept]], reading.failed)
 
 
 def read_arrays(planned: Planned, rows: NDArray[np.int64], progress: Progress | None = None) -> WindowArrays:
@@ -196,7 +269,7 @@ def check_memory(encodings: Mapping[str, InputEncoding], windows: int) -> None:
     Raises:
         ArchiveError: they would not fit.
     """
-    size = sum(np.dtype(e.dtype).itemsize * math.prod(e.shape) for e in encodings.values())
+    size = window_bytes(encodings)
     if size * windows > MEMORY_LIMIT:
         raise ArchiveError(
             "the windows do not fit into memory",
@@ -206,58 +279,6 @@ def check_memory(encodings: Mapping[str, InputEncoding], windows: int) -> None:
         )
 
 
-def as_dataset(arrays: WindowArrays, labels: NDArray[np.int64]) -> ArrayDataset:
-    """Windows in memory as a dataset that yields the batch dict."""
-    return ArrayDataset(arrays.inputs, arrays.presence, labels, window_id=arrays.id, t_ref=arrays.t_ref)
-
-
-def channel_stats(planned: Planned, seed: int) -> dict[str, ChannelStats]:
-    """Mean of each channel and one deviation an input, in physical units, from training windows.
-
-    One deviation serves all channels, so that axes of a sensor keep their proportions. A drawn sample of
-    256 windows, labelled or not, is enough; an input that few of them have is looked for in others.
-
-    Raises:
-        ArchiveError: an input is absent from all of them.
-    """
-    rows = _stats_rows(planned, seed)
-    arrays = read_windows(planned.recordings, planned.plan.select(rows), planned.encodings)
-    stats = {}
-    for index, (name, encoding) in enumerate(planned.encodings.items()):
-        values = arrays.inputs[name][arrays.presence[:, index] > 0]
-        if not len(values):
-            raise ArchiveError(
-                f"input {name!r} is absent from every training window that was looked at",
-                found=f"presence 0 in {len(rows)} windows",
-                mend="leave it out of `inputs`, or check its unit and valid range with `sensorkd inspect`",
-            )
-        stats[name] = _stats(values, encoding)
-    return stats
-
-
-def _stats_rows(planned: Planned, seed: int) -> NDArray[np.int64]:
-    every = planned.split.rows(planned.groups, "train")
-    if len(every) <= STATS_WINDOWS:
-        return every
-    generator = np.random.default_rng(seed)
-    rows = generator.choice(every, STATS_WINDOWS, replace=False)
-    for column, encoding in enumerate(planned.encodings.values()):
-        logged = planned.plan.coverage[:, column] >= encoding.min_coverage - 1e-6
-        if logged[rows].sum() < FEW_WINDOWS:
-            there = every[logged[every]]
-            more = generator.choice(there, min(STATS_WINDOWS // 4, len(there)), replace=False)
-            rows = np.concatenate([rows, np.setdiff1d(more, rows)])
-    return np.sort(rows)
-
-
-def _stats(values: NDArray[np.generic], encoding: InputEncoding) -> ChannelStats:
-    flat = values.reshape(-1, encoding.sample_shape[-1])
-    flat = flat[:: max(1, len(flat) // 1_000_000)]
-    physical = flat.astype(np.float64) * encoding.scale + encoding.offset
-    low, high = encoding.valid_range
-    physical[~((physical >= low) & (physical <= high))] = np.nan
-    mean = np.nan_to_num(np.nanmean(physical, axis=0))
-    deviation = float(np.sqrt(np.nanmean((physical - mean) ** 2)))
-    # A constant channel must not blow up; its unit's last bit is as small as a deviation can be.
-    floor = max(abs(encoding.scale), 1e-6)
-    return ChannelStats(tuple(mean.tolist()), (max(deviation, floor),) * len(mean))
+def as_dataset(windows: WindowSet, labels: NDArray[np.int64]) -> ArrayDataset:
+    """Windows as a dataset that yields the batch dict."""
+    return ArrayDataset(windows.inputs, windows.presence, labels, window_id=windows.id, t_ref=windows.t_ref)

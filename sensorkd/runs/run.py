@@ -37,7 +37,8 @@ class Run:
 
     groups: the groups that were trained on, chosen by (`dev`) and held out (`test`). trained_prior: the class
     shares that the weights answer for; training's, unless it evened them out. health: of each sensor in the
-    labelled training windows. windows: a digest of which those are, and of their labels.
+    labelled training windows. windows: a digest of which those are, and of their labels. left_out: what was
+    wrong with files that could not be read, or not whole.
     """
 
     folder: Path
@@ -49,6 +50,7 @@ class Run:
     trained_prior: tuple[float, ...]
     health: Mapping[str, SensorHealth] = field(default_factory=dict)
     windows: str = ""
+    left_out: tuple[str, ...] = ()
 
     def save(self) -> None:
         """Write configuration and description; weights are written by training."""
@@ -61,6 +63,7 @@ class Run:
             "groups": {side: list(names) for side, names in self.groups.items()},
             "trained_prior": list(self.trained_prior),
             "windows": self.windows,
+            "left_out": list(self.left_out),
             "health": {name: item.to_json() for name, item in self.health.items()},
             "inputs": {name: encoding.to_json() for name, encoding in self.encodings.items()},
             "stats": {name: dataclasses.asdict(stats) for name, stats in self.stats.items()},
@@ -113,6 +116,7 @@ class Run:
             trained_prior=tuple(about["trained_prior"]),
             health={name: SensorHealth(**item) for name, item in about["health"].items()},
             windows=about["windows"],
+            left_out=tuple(about.get("left_out", ())),  # earlier versions told none
         )
 
     @property

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorkd.errors import RunError
+from sensorkd.errors import RunError, SensorkdError
 from sensorkd.runs.build import build_layered
 from sensorkd.runs.config import RunConfig
-from sensorkd.runs.data import as_dataset, channel_stats, plan_run, read_usable
+from sensorkd.runs.data import as_dataset, plan_run, read_usable
 from sensorkd.runs.run import CONFIG, LOG, Run
+from sensorkd.runs.stats import channel_stats
 from sensorkd.training.loop import Recipe, train
 from sensorkd.training.priors import effective_prior, sampled_prior
 from sensorkd.windows.health import sensor_health
 
 __all__ = ["train_run"]
+
+# What a resumed run may change: weights do not depend on it.
+FREE = ("out", "cache", "isolated")
 
 
 def train_run(
@@ -33,6 +37,8 @@ def train_run(
 ) -> Run:
     """Train as configured, into `config.out`.
 
+    A file that cannot be read is left out, noted, and told in the run's `left_out`.
+
     Args:
         resume: go on from the last epoch of a run that was cut off.
         on_note: told what a user should know. on_read, on_step: progress.
@@ -43,30 +49,36 @@ def train_run(
     """
     folder = Path(config.out)
     _check_folder(folder, config, resume=resume)
+    tell = on_note or _silent
     planned = plan_run(config)
     for note in planned.notes:
-        if on_note is not None:
-            on_note(note)
-    arrays, rows = read_usable(planned, planned.rows("train"), config.required, on_read)
-    labels = planned.labels[rows]
+        tell(note)
+    # At once: training may take hours, and the file can be mended meanwhile.
+    failed = _Left(tell)
+    failed.add(planned.failed)
+    reading = read_usable(planned, planned.rows("train"), config, on_read, tell)
+    failed.add(reading.failed)
+    arrays, labels = reading.windows, planned.labels[reading.rows]
+    windows, dev = as_dataset(arrays, labels), None
+    if len(dev_rows := planned.rows("dev")):
+        reading = read_usable(planned, dev_rows, config, on_note=tell)
+        failed.add(reading.failed)
+        dev = as_dataset(reading.windows, planned.labels[reading.rows])
     run = Run(
         folder=folder,
         config=config,
         encodings=planned.encodings,
-        stats=channel_stats(planned, config.seed),
+        stats=channel_stats(planned, config),
         classes=planned.classes,
         groups={"train": planned.split.train, "dev": planned.split.dev, "test": planned.split.test},
         trained_prior=_trained_prior(labels, len(planned.classes), config),
         health=sensor_health(arrays, {name: item.min_coverage for name, item in planned.encodings.items()}),
         windows=hashlib.blake2b(arrays.id.tobytes() + labels.tobytes(), digest_size=16).hexdigest(),
+        left_out=tuple(failed.told),
     )
     if resume:
         _check_windows(run)
     _check_classes(run)
-    windows, dev = as_dataset(arrays, labels), None
-    if len(dev_rows := planned.rows("dev")):
-        dev_arrays, dev_rows = read_usable(planned, dev_rows, config.required)
-        dev = as_dataset(dev_arrays, planned.labels[dev_rows])
     layered = build_layered(run.fresh_student(), run.adapters, seed=config.seed)
     log = folder / LOG
     if not resume:
@@ -80,6 +92,24 @@ def train_run(
 
     train(layered, windows, _recipe(run), folder, dev=dev, resume=resume, on_step=on_step, on_epoch=write)
     return run
+
+
+def _silent(_: str) -> None:
+    return None
+
+
+class _Left:
+    """Files that were left out: noted when first met, and kept as text for the run."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
+        self.told: dict[str, None] = {}
+
+    def add(self, errors: Iterable[SensorkdError]) -> None:
+        for error in errors:
+            if str(error) not in self.told:
+                self.told[str(error)] = None
+                self._tell(f"left out: {error}")
 
 
 def _trained_prior(labels: NDArray[np.int64], classes: int, config: RunConfig) -> tuple[float, ...]:
@@ -119,7 +149,7 @@ def _check_folder(folder: Path, config: RunConfig, *, resume: bool) -> None:
         raise RunError("there is no run to resume", file=folder, mend="train without --resume")
     if resume:
         before, now = Run.load(folder).config.model_dump(mode="json"), config.model_dump(mode="json")
-        differing = [key for key in now if key != "out" and now[key] != before[key]]
+        differing = [key for key in now if key not in FREE and now[key] != before[key]]
         if differing:
             # Another target may fit the very same network: its weights would be taken up in silence.
             raise RunError(

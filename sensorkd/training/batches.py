@@ -1,4 +1,4 @@
-"""The batch dict, and a dataset of arrays in memory that yields it.
+"""The batch dict, and a dataset that yields it, of arrays in memory or of samples that are read where asked.
 
 A batch maps every modality to its native samples (B, steps, *sample_shape), and
 `presence` (B, K) float32, `label` (B,) int64 (-1 where unknown), `window_id` (B,) and `t_ref` (B,) int64.
@@ -6,6 +6,7 @@ A batch maps every modality to its native samples (B, steps, *sample_shape), and
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
@@ -17,7 +18,16 @@ from torch.utils.data import Dataset
 
 from sensorkd.errors import ConfigError
 
-__all__ = ["ArrayDataset", "Batch", "LabelledSource", "WindowSource", "collate", "labels_of"]
+__all__ = [
+    "ArrayDataset",
+    "Batch",
+    "BatchSource",
+    "LabelledSource",
+    "LazySamples",
+    "WindowSource",
+    "collate",
+    "labels_of",
+]
 
 Batch = dict[str, Tensor]
 OWN = ("presence", "label", "window_id", "t_ref")
@@ -43,17 +53,46 @@ class LabelledSource(WindowSource, Protocol):
         ...
 
 
+@runtime_checkable
+class BatchSource(WindowSource, Protocol):
+    """A source that yields many windows at once."""
+
+    def __getitems__(self, indices: Sequence[int]) -> Batch:
+        """Many windows, with the batch axis."""
+        ...
+
+
+class LazySamples(Protocol):
+    """Samples (W, steps, *sample_shape) of one input that need not lie in memory."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(W, steps, *sample_shape)."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the samples."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def gather(self, rows: NDArray[np.int64], out: NDArray[Any]) -> None:
+        """Put windows into `out` (len(rows), steps, *sample_shape)."""
+        ...
+
+
 class ArrayDataset(Dataset[Batch]):
-    """Windows held in memory in their native dtypes; conversion waits until the model.
+    """Windows in their native dtypes; conversion waits until the model.
 
     Args:
-        inputs: modality -> (W, steps, *sample_shape). presence: (W, K). labels: (W,), -1 where unknown.
-        window_id, t_ref: (W,), optional.
+        inputs: modality -> (W, steps, *sample_shape), an array or samples that are read where asked.
+        presence: (W, K). labels: (W,), -1 where unknown. window_id, t_ref: (W,), optional.
     """
 
     def __init__(
         self,
-        inputs: Mapping[str, NDArray[Any]],
+        inputs: Mapping[str, NDArray[Any] | LazySamples],
         presence: NDArray[np.float32],
         labels: NDArray[np.int64],
         *,
@@ -62,8 +101,9 @@ class ArrayDataset(Dataset[Batch]):
     ) -> None:
         count = len(labels)
         blank = np.zeros(count, np.int64)
-        self._arrays: dict[str, NDArray[Any]] = {
-            **inputs,
+        self._inputs = dict(inputs)
+        self._rows = np.arange(count)  # of the inputs
+        self._columns: dict[str, NDArray[Any]] = {
             "presence": np.asarray(presence, np.float32),
             "label": np.asarray(labels, np.int64),
             # torch does not index uint64; the bits stay the same.
@@ -73,36 +113,61 @@ class ArrayDataset(Dataset[Batch]):
         clash = sorted(set(inputs) & set(OWN))
         if clash:
             raise ValueError(f"inputs may not be named {clash}: the batch dict keeps these names for itself")
-        for name, values in self._arrays.items():
-            if len(values) != count:
-                raise ValueError(f"{name} holds {len(values)} windows, labels {count}")
+        for name, length in [(name, len(x)) for name, x in [*self._inputs.items(), *self._columns.items()]]:
+            if length != count:
+                raise ValueError(f"{name} holds {length} windows, labels {count}")
 
     @property
     def labels(self) -> NDArray[np.int64]:
         """(W,) class numbers, -1 where unknown."""
-        return self._arrays["label"]
+        return self._columns["label"]
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether no sample needs to be read from anywhere."""
+        return all(isinstance(values, np.ndarray) for values in self._inputs.values())
 
     def __len__(self) -> int:
-        return len(self._arrays["label"])
+        return len(self._columns["label"])
 
     def __getitem__(self, index: int) -> Batch:
-        return {name: torch.as_tensor(values[index]) for name, values in self._arrays.items()}
+        rows = np.arange(len(self))[index]
+        batch = self.__getitems__(np.atleast_1d(rows).tolist())
+        return batch if np.ndim(rows) else {name: values[0] for name, values in batch.items()}
 
     def __getitems__(self, indices: Sequence[int]) -> Batch:
         """Many windows as one batch: one copy, no stacking."""
+        return self.gather(indices, self.blank(len(indices)))
+
+    def blank(self, count: int) -> dict[str, NDArray[Any]]:
+        """Memory for the inputs of a batch: (count, steps, *sample_shape) each."""
+        return {name: np.empty((count, *x.shape[1:]), x.dtype) for name, x in self._inputs.items()}
+
+    def gather(self, indices: Sequence[int], memory: Mapping[str, NDArray[Any]]) -> Batch:
+        """Many windows as one batch whose inputs lie in `memory`, as `blank` gives it.
+
+        Raises:
+            IndexError: there is no such window.
+        """
         rows = np.asarray(indices, dtype=np.int64)
-        return {name: torch.from_numpy(values[rows]) for name, values in self._arrays.items()}
+        if len(rows) and not 0 <= int(rows.min()) <= int(rows.max()) < len(self):
+            raise IndexError(f"windows {rows.min()} to {rows.max()} of {len(self)}")
+        places = self._rows[rows]
+        for name, values in self._inputs.items():
+            if isinstance(values, np.ndarray):
+                # Rows are checked: with "raise", NumPy would fill a copy first.
+                np.take(values, places, axis=0, out=memory[name], mode="clip")
+            else:
+                values.gather(places, memory[name])
+        inputs = {name: torch.from_numpy(memory[name]) for name in self._inputs}
+        return inputs | {name: torch.from_numpy(values[rows]) for name, values in self._columns.items()}
 
     def select(self, rows: NDArray[np.int64]) -> ArrayDataset:
-        """Some of the windows."""
-        arrays = {name: values[rows] for name, values in self._arrays.items()}
-        return ArrayDataset(
-            {name: values for name, values in arrays.items() if name not in OWN},
-            arrays["presence"],
-            arrays["label"],
-            window_id=arrays["window_id"].view(np.uint64),
-            t_ref=arrays["t_ref"],
-        )
+        """Some of the windows; their samples are not copied."""
+        chosen = copy.copy(self)
+        chosen._rows = self._rows[rows]
+        chosen._columns = {name: values[rows] for name, values in self._columns.items()}
+        return chosen
 
 
 def collate(items: Batch | Sequence[Batch]) -> Batch:

@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from sensorkd.distillation.augmentation import Augmentation, AugmentationDraw
 from sensorkd.distillation.methods import Method
@@ -26,11 +25,12 @@ from sensorkd.distillation.terms import check_alive, loss_terms
 from sensorkd.errors import RunError
 from sensorkd.models.layered import LayeredStudent
 from sensorkd.models.student import Student
-from sensorkd.training.batches import Batch, WindowSource, collate
+from sensorkd.training.batches import WindowSource
 from sensorkd.training.checkpoint import load_tensors, save_tensors
 from sensorkd.training.config import TrainingConfig
 from sensorkd.training.inference import predict_labelled, recompute_norms
 from sensorkd.training.metrics import classification_metrics
+from sensorkd.training.prefetch import Waiting, batches_of
 from sensorkd.training.recipe import Recipe
 from sensorkd.training.sampling import balanced_pass, natural_pass
 from sensorkd.training.state import TrainingState
@@ -90,64 +90,63 @@ def train(
         generator = _seeded(recipe.seed, epoch)
         started, sums = time.monotonic(), dict[str, float]()
         layered.train()
-        for step, batch in enumerate(
-            _batches(windows, config.batch_size, last - first, generator, balance), start=first
-        ):
-            labels, presence = batch["label"], batch["presence"]
-            prepared = layered.student.prepare({name: batch[name] for name in layered.student.modalities})
-            if config.augment:
-                prepared = _augmented(
-                    prepared, recipe.augmentations, AugmentationDraw(len(labels), generator)
+        with _batches(windows, config.batch_size, last - first, generator, balance) as batches:
+            for step, batch in enumerate(batches, start=first):
+                labels, presence = batch["label"], batch["presence"]
+                prepared = layered.student.prepare({name: batch[name] for name in layered.student.modalities})
+                if config.augment:
+                    prepared = _augmented(
+                        prepared, recipe.augmentations, AugmentationDraw(len(labels), generator)
+                    )
+                views = _views(method, layered.transforms, generator)
+                rows = transform_all(prepared, recipe.families, views)
+                row_presence = presence.repeat(len(views), 1)
+                fusion_presence = _hide(row_presence, config.modality_dropout, generator)
+
+                output = layered(rows, row_presence, fusion_presence)
+                alpha = method.alpha_at(step, steps)
+                earlier = past.recall(rows, row_presence, fusion_presence) if past and alpha > 0 else None
+                terms = loss_terms(
+                    output,
+                    method=method,
+                    labels=labels,
+                    presence=fusion_presence,
+                    views=views,
+                    families=layered.families,
+                    earlier=earlier,
+                    alpha=alpha,
+                    adjustment=adjustment,
                 )
-            views = _views(method, layered.transforms, generator)
-            rows = transform_all(prepared, recipe.families, views)
-            row_presence = presence.repeat(len(views), 1)
-            fusion_presence = _hide(row_presence, config.modality_dropout, generator)
+                loss = torch.stack([weight * terms[name] for name, weight in method.weights().items()]).sum()
+                if not bool(torch.isfinite(loss)):
+                    raise RunError(
+                        "the loss is not finite",
+                        file=folder,
+                        found={name: float(term.detach()) for name, term in terms.items()},
+                        mend="lower training.learning_rate, or look for broken samples: `sensorkd inspect`",
+                    )
+                if step == 0:
+                    check_alive(terms, layered)
 
-            output = layered(rows, row_presence, fusion_presence)
-            alpha = method.alpha_at(step, steps)
-            earlier = past.recall(rows, row_presence, fusion_presence) if past and alpha > 0 else None
-            terms = loss_terms(
-                output,
-                method=method,
-                labels=labels,
-                presence=fusion_presence,
-                views=views,
-                families=layered.families,
-                earlier=earlier,
-                alpha=alpha,
-                adjustment=adjustment,
-            )
-            loss = torch.stack([weight * terms[name] for name, weight in method.weights().items()]).sum()
-            if not bool(torch.isfinite(loss)):
-                raise RunError(
-                    "the loss is not finite",
-                    file=folder,
-                    found={name: float(term.detach()) for name, term in terms.items()},
-                    mend="lower training.learning_rate, or look for broken samples with `sensorkd inspect`",
-                )
-            if step == 0:
-                check_alive(terms, layered)
+                optimiser.zero_grad(set_to_none=True)
+                loss.backward()  # type: ignore[no-untyped-call]
+                torch.nn.utils.clip_grad_norm_(layered.parameters(), config.gradient_clip)
+                rate = _learning_rate(step, steps, config)
+                for group in optimiser.param_groups:
+                    group["lr"] = rate
+                optimiser.step()
 
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(layered.parameters(), config.gradient_clip)
-            rate = _learning_rate(step, steps, config)
-            for group in optimiser.param_groups:
-                group["lr"] = rate
-            optimiser.step()
-
-            if past:
-                past.observe(layered, step + 1)
-            if step >= config.average_from * steps or step == steps - 1:
-                state.averaged = _average(average, layered.student, state.averaged)
-            values = {"loss": float(loss.detach())} | {
-                name: float(term.detach()) for name, term in terms.items()
-            }
-            for name, value in values.items():
-                sums[name] = sums.get(name, 0.0) + value
-            if on_step is not None:
-                on_step(step + 1, steps, values)
+                if past:
+                    past.observe(layered, step + 1)
+                if step >= config.average_from * steps or step == steps - 1:
+                    state.averaged = _average(average, layered.student, state.averaged)
+                values = {"loss": float(loss.detach())} | {
+                    name: float(term.detach()) for name, term in terms.items()
+                }
+                for name, value in values.items():
+                    sums[name] = sums.get(name, 0.0) + value
+                if on_step is not None:
+                    on_step(step + 1, steps, values)
 
         epoch += 1
         record: Record = {
@@ -157,6 +156,7 @@ def train(
             "alpha": method.alpha_at(last - 1, steps),
             "learning_rate": _learning_rate(last - 1, steps, config),
             "seconds": time.monotonic() - started,
+            "waited": batches.seconds,
         }
         if dev is not None:
             candidate = copy.deepcopy(layered.student)
@@ -226,7 +226,7 @@ def _batches(
     count: int,
     generator: torch.Generator,
     balance: NDArray[np.int64] | None = None,
-) -> DataLoader[Batch]:
+) -> Waiting:
     """`count` batches: passes over the windows in new orders, without a short batch at the end.
 
     balance: (W,) labels to show every class equally often by; None shows every window equally often.
@@ -239,8 +239,11 @@ def _batches(
         else:
             order = balanced_pass(balance, generator)
         rows += order[: len(order) // size * size]
-    sampler = [rows[start : start + size] for start in range(0, count * size, size)]
-    return DataLoader(windows, batch_sampler=sampler, collate_fn=collate)  # type: ignore[arg-type]
+    # A DataLoader draws one when it begins: with it, runs of earlier versions repeat bit for bit.
+    torch.empty((), dtype=torch.int64).random_()
+    return Waiting(
+        batches_of(windows, [rows[start : start + size] for start in range(0, count * size, size)])
+    )
 
 
 def _augmented(

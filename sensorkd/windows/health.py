@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorkd.quality import FAULTS
-from sensorkd.windows.read import WindowArrays
+from sensorkd.windows.arrays import WindowSet
 
 __all__ = ["SensorHealth", "sensor_health"]
 
@@ -51,7 +51,7 @@ class SensorHealth:
 
 
 def sensor_health(
-    arrays: WindowArrays, min_coverage: Mapping[str, float], rows: NDArray[np.int64] | None = None
+    arrays: WindowSet, min_coverage: Mapping[str, float], rows: NDArray[np.int64] | None = None
 ) -> dict[str, SensorHealth]:
     """Health of every input over windows, or over some `rows` of them; min_coverage: by input."""
     chosen = slice(None) if rows is None else rows

@@ -43,18 +43,18 @@ def label_windows(
             mend=f"{nearest(target, known)}correct `target`, or give a label table (`labels: FILE`)",
         )
     longest = max((encoding.span or 0) for encoding in encodings.values())
-    labels: list[str | None] = [None] * len(plan)
-    for index in np.unique(plan.recording).tolist():
+    labels = np.full(len(plan), None, dtype=object)
+    order = np.argsort(plan.recording, kind="stable")
+    used, first = np.unique(plan.recording[order], return_index=True)
+    for index, rows in zip(used.tolist(), np.split(order, first[1:]), strict=True):
         recording = recordings[index]
         if target not in recording.tracks:
             continue
-        rows = np.flatnonzero(plan.recording == index)
         stops = plan.t_ref[rows]
         spans = longest or recording.end - recording.start
         starts = stops - spans if rule == "majority" else stops - 1
-        for row, label in zip(rows, labels_of_spans(recording.tracks[target], starts, stops), strict=True):
-            labels[row] = label
-    return labels
+        labels[rows] = labels_of_spans(recording.tracks[target], starts, stops)
+    return list(labels)
 
 
 def labels_of_spans(
@@ -63,17 +63,34 @@ def labels_of_spans(
     """The class that holds for more than half of each span [start, stop), or None."""
     t0, t1, names = _disjoint(track)
     first, last = np.searchsorted(t1, starts, side="right"), np.searchsorted(t0, stops, side="left")
-    labels: list[str | None] = []
-    for start, stop, low, high in zip(
-        starts.tolist(), stops.tolist(), first.tolist(), last.tolist(), strict=True
-    ):
-        votes: dict[str, int] = {}
-        for item in range(low, high):
-            share = min(int(t1[item]), stop) - max(int(t0[item]), start)
-            votes[names[item]] = votes.get(names[item], 0) + share
-        best = max(votes, key=lambda name: (votes[name], name), default=None)
-        labels.append(best if best is not None and 2 * votes[best] > stop - start else None)
-    return labels
+    labels = np.full(len(starts), None, dtype=object)
+    # Most windows lie within one interval or at its edge: these at once, the others one by one.
+    alone = np.flatnonzero(last - first == 1)
+    item = first[alone]
+    share = np.minimum(t1[item], stops[alone]) - np.maximum(t0[item], starts[alone])
+    holds = 2 * share > stops[alone] - starts[alone]
+    labels[alone[holds]] = np.array(names, dtype=object)[item[holds]]
+    for row in np.flatnonzero(last - first > 1).tolist():
+        labels[row] = _majority(
+            t0[first[row] : last[row]],
+            t1[first[row] : last[row]],
+            names[first[row] : last[row]],
+            int(starts[row]),
+            int(stops[row]),
+        )
+    return list(labels)
+
+
+def _majority(
+    t0: NDArray[np.int64], t1: NDArray[np.int64], names: Sequence[str], start: int, stop: int
+) -> str | None:
+    """The name that holds for more than half of [start, stop), or None."""
+    votes: dict[str, int] = {}
+    shares = np.minimum(t1, stop) - np.maximum(t0, start)
+    for name, share in zip(names, shares.tolist(), strict=True):
+        votes[name] = votes.get(name, 0) + share
+    best = max(votes, key=lambda name: (votes[name], name))
+    return best if 2 * votes[best] > stop - start else None
 
 
 def _disjoint(track: LabelTrack) -> tuple[NDArray[np.int64], NDArray[np.int64], list[str]]:

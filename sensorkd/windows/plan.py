@@ -174,10 +174,7 @@ def _references(
             "a recording is absurdly long for this hop: the clocks of its streams may disagree",
             file=recording.path,
             inside=recording.group,
-            found=", ".join(
-                f"{name} from {stream.start / timeline.SECOND:.3f} s to {stream.end / timeline.SECOND:.3f} s"
-                for name, stream in streams.items()
-            ),
+            found=_ranges(streams),
             expected=f"at most {MAX_REFERENCES:,} references",
             mend="mend the start times, or lengthen `windows.hop`",
         )
@@ -221,7 +218,16 @@ def _why_skipped(
         return f"it has no stream {segment_of!r}, whose segments are the references"
     if not len(_references(recording, encodings, hop, segment_of)):
         return f"its {(recording.end - recording.start) / timeline.SECOND:.3g} s are shorter than a window"
-    return "no window is covered well enough, or a required input is missing throughout"
+    streams = {name: recording.streams[name] for name in encodings if name in recording.streams}
+    return f"no window is covered well enough, or a required input is missing throughout: {_ranges(streams)}"
+
+
+def _ranges(streams: Mapping[str, Stream]) -> str:
+    """When each stream was logged, for people."""
+    return ", ".join(
+        f"{name} from {stream.start / timeline.SECOND:.3f} s to {stream.end / timeline.SECOND:.3f} s"
+        for name, stream in streams.items()
+    )
 
 
 def _fingerprint(encodings: Mapping[str, InputEncoding]) -> bytes:

@@ -2,79 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorkd import timeline
-from sensorkd.adapters import SensorAdapter, adapter_for
 from sensorkd.encoding import InputEncoding
-from sensorkd.errors import WindowError
-from sensorkd.quality import FAULTS, holds_still
-from sensorkd.recordings import Recording, Stream
-from sensorkd.timeline import Resampling
-from sensorkd.windows.encode import stream_conversion
-from sensorkd.windows.plan import WindowPlan, locate, whole_coverage
+from sensorkd.errors import ArchiveError, SensorkdError
+from sensorkd.quality import FAULTS
+from sensorkd.recordings import Recording
+from sensorkd.windows.arrays import WindowArrays
+from sensorkd.windows.failures import Failures
+from sensorkd.windows.inputs import read_samples, stuck_for_long
+from sensorkd.windows.plan import WindowPlan
 
-__all__ = ["Window", "WindowArrays", "read_window", "read_windows"]
+__all__ = [
+    "Window",
+    "WindowArrays",
+    "blank_columns",
+    "read_readable",
+    "read_window",
+    "read_windows",
+    "readable_windows",
+    "recording_names",
+]
 
 Arrays = dict[str, NDArray[Any]]
-# From so many samples a wanted one on, only those needed are read, one by one.
-SPARSE = 16
-
-
-@dataclass(frozen=True)
-class WindowArrays:
-    """W windows in memory, as the device would see them.
-
-    inputs: name -> (W, steps, *sample_shape) in the encoding's dtype. presence: (W, K) float32 of 0 and
-    1, in the order of `inputs`. coverage: (W, K) share of each span that was logged. faults: (W, K, F)
-    shares of the samples with each of quality.FAULTS. id, t_ref: as in the plan. recording: (W,) ids.
-    """
-
-    inputs: Arrays
-    presence: NDArray[np.float32]
-    coverage: NDArray[np.float32]
-    faults: NDArray[np.float32]
-    id: NDArray[np.uint64]
-    t_ref: NDArray[np.int64]
-    recording: NDArray[np.str_]
-
-    def __len__(self) -> int:
-        return len(self.t_ref)
-
-    def select(self, rows: NDArray[np.int64]) -> WindowArrays:
-        """Some of the windows."""
-        return WindowArrays(
-            {name: values[rows] for name, values in self.inputs.items()},
-            self.presence[rows],
-            self.coverage[rows],
-            self.faults[rows],
-            self.id[rows],
-            self.t_ref[rows],
-            self.recording[rows],
-        )
-
-    def with_inputs(self, required: Sequence[str]) -> NDArray[np.int64]:
-        """Rows of the windows in which all `required` inputs are present."""
-        columns = [list(self.inputs).index(name) for name in required]
-        return np.flatnonzero(self.presence[:, columns].all(axis=1))
-
-    def save(self, path: str | Path) -> None:
-        """Write an .npz that `python -m sensorkd.edge predict` takes."""
-        arrays: dict[str, Any] = {f"input.{name}": values for name, values in self.inputs.items()}
-        arrays |= {
-            "presence": self.presence,
-            "id": self.id,
-            "t_ref": self.t_ref,
-            "recording": self.recording,
-        }
-        with Path(path).open("wb") as handle:
-            np.savez(handle, **arrays)
 
 
 class Window(NamedTuple):
@@ -86,134 +41,69 @@ class Window(NamedTuple):
     faults: NDArray[np.float32]
 
 
-def read_window(recording: Recording, t_ref: int, encodings: Mapping[str, InputEncoding]) -> Window:
+def read_window(
+    recording: Recording,
+    t_ref: int,
+    encodings: Mapping[str, InputEncoding],
+    *,
+    on_error: Callable[[SensorkdError], None] | None = None,
+) -> Window:
     """One window: every input's samples, and whether it is present.
 
     An input is present when enough of its span was logged and enough of that is without fault; an absent
     one is zeros.
+
+    Args:
+        on_error: told of an input that cannot be read, which then is absent; None raises.
+
+    Raises:
+        ArchiveError: samples cannot be read.
+        WindowError: they are not what the encoding can hold.
     """
     count = len(encodings)
     presence, coverage = np.zeros(count, np.float32), np.zeros(count, np.float32)
     window = Window({}, presence, coverage, np.zeros((count, len(FAULTS)), np.float32))
     for index, (name, encoding) in enumerate(encodings.items()):
         window.inputs[name] = encoding.blank()
-        stream = recording.streams.get(name)
-        if stream is None:
+        if name not in recording.streams:
             continue
-        samples, covered = _read_stream(recording, stream, t_ref, encoding)
-        coverage[index] = covered
-        if not covered:
-            continue
-        found = encoding.assess(samples)
-        window.faults[index] = found.faults
-        usable = found.usable
-        if _stuck_for_long(stream, t_ref, encoding, samples):
-            window.faults[index, FAULTS.index("stuck")] = 1.0
-            usable = 0.0
-        if encoding.is_present(covered, usable):
-            window.inputs[name] = samples
-            presence[index] = 1.0
+        try:
+            _fill(window, index, name, recording, t_ref, encoding)
+        except SensorkdError as error:
+            if on_error is None:
+                raise
+            on_error(error)
     return window
 
 
-def _stuck_for_long(stream: Stream, t_ref: int, encoding: InputEncoding, window: NDArray[Any]) -> bool:
-    """Whether a sensor has said one and the same for so long that it is dead, longer than the window.
-
-    Only samples before `t_ref` are looked at, over gaps too, for a dead sensor does not heal in one; and
-    only where the window gives cause.
-    """
-    run = encoding.stuck_run
-    if run is None or run <= encoding.steps or not holds_still(window):
-        return False
-    row, segments, parts = locate(stream, t_ref), stream.segments, list[NDArray[Any]]()
-    logged = timeline.first_index_at(segments.t0[row], segments.rate[row], t_ref)
-    end, needed = min(int(logged), int(segments.count[row])), run
-    while needed and row >= 0:
-        first, taken = int(segments.offset[row]), min(needed, end)
-        parts.append(stream.read(first + end - taken, first + end))
-        if not holds_still(parts[-1]):
-            return False
-        needed, row = needed - taken, row - 1
-        end = int(segments.count[row])
-    return not needed and holds_still(np.concatenate(parts))
-
-
-def _read_stream(
-    recording: Recording, stream: Stream, t_ref: int, encoding: InputEncoding
-) -> tuple[NDArray[Any], float]:
-    positions, coverage = (
-        _whole_positions(recording, stream, encoding)
-        if encoding.whole
-        else _span_positions(stream, t_ref, encoding)
-    )
-    if coverage == 0.0:
-        return encoding.blank(), 0.0
-    scale, offset = stream_conversion(stream, _adapter(stream.modality), recording)
-    window = _samples_at(stream, positions, encoding.resampling)
-    if window.shape != encoding.shape:
-        raise WindowError(
-            "samples have another shape than the run's",
+def _fill(
+    window: Window, index: int, name: str, recording: Recording, t_ref: int, encoding: InputEncoding
+) -> None:
+    """Read one input of a window; what was not read whole leaves no trace."""
+    stream = recording.streams[name]
+    try:
+        samples, covered = read_samples(recording, stream, t_ref, encoding)
+        stuck = covered > 0 and stuck_for_long(stream, t_ref, encoding, samples)
+    except (OSError, RuntimeError, KeyError) as error:
+        # What HDF5 and h5py raise where damage meets them on the way to the samples.
+        raise ArchiveError(
+            "samples cannot be read: the file is damaged",
             file=recording.path,
-            inside=f"{recording.group} {stream.name}",
-            found=window.shape,
-            expected=encoding.shape,
-            mend="leave this recording out, or train on recordings that agree",
-        )
-    return encoding.encode(window, scale=scale, offset=offset), coverage
-
-
-def _samples_at(stream: Stream, positions: NDArray[np.float64], method: Resampling) -> NDArray[Any]:
-    low = np.floor(positions)
-    first, last = int(low.min()), int(np.ceil(positions.max()))
-    if last - first < SPARSE * len(positions):
-        return timeline.resample(stream.read(first, last + 1), positions - first, method)
-    # A long recording in few steps: an hour of video is not read for sixteen frames.
-    needed = np.unique(np.concatenate([low, np.ceil(positions)])).astype(np.int64)
-    samples = np.concatenate([stream.read(index, index + 1) for index in needed.tolist()])
-    return timeline.resample(samples, np.searchsorted(needed, low) + (positions - low), method)
-
-
-def _adapter(modality: str) -> SensorAdapter:
-    # Units and shapes do not depend on an adapter's options.
-    return adapter_for(modality)
-
-
-def _span_positions(stream: Stream, t_ref: int, encoding: InputEncoding) -> tuple[NDArray[np.float64], float]:
-    """Positions in the stream's array within the one segment that reaches t_ref: no gap is crossed."""
-    row = locate(stream, t_ref)
-    if row < 0:
-        return np.zeros(encoding.steps), 0.0
-    segments = stream.segments
-    positions, coverage = encoding.positions(
-        t0=int(segments.t0[row]),
-        rate=float(segments.rate[row]),
-        count=int(segments.count[row]),
-        start=t_ref - (encoding.span or 0),
-        stop=t_ref,
-    )
-    return positions + float(segments.offset[row]), coverage
-
-
-def _whole_positions(
-    recording: Recording, stream: Stream, encoding: InputEncoding
-) -> tuple[NDArray[np.float64], float]:
-    """Positions of equal slices of the recording; a slice in a gap takes the sample before the gap."""
-    segments = stream.segments
-    start, stop = recording.start, recording.end
-    # Relative to the start: as floats, times since 1970 are only good to 256 ns.
-    middles = (np.arange(encoding.steps) + 0.5) * ((stop - start) / encoding.steps)
-    rows = np.maximum(np.searchsorted(segments.t0 - start, middles, side="right") - 1, 0)
-    positions = np.zeros(encoding.steps)
-    for row in np.unique(rows):
-        local, _ = encoding.positions(
-            t0=int(segments.t0[row]),
-            rate=float(segments.rate[row]),
-            count=int(segments.count[row]),
-            start=start,
-            stop=stop,
-        )
-        positions[rows == row] = local[rows == row] + segments.offset[row]
-    return positions, whole_coverage(recording, stream)
+            inside=f"{recording.group} {name}",
+            found=repr(error),
+            expected="a sound HDF5 file",
+            mend="restore the file from its source, or leave it out",
+        ) from error
+    window.coverage[index] = covered
+    if not covered:
+        return
+    found = encoding.assess(samples)
+    window.faults[index] = found.faults
+    if stuck:
+        window.faults[index, FAULTS.index("stuck")] = 1.0
+    if encoding.is_present(covered, 0.0 if stuck else found.usable):
+        window.inputs[name] = samples
+        window.presence[index] = 1.0
 
 
 def read_windows(
@@ -223,20 +113,93 @@ def read_windows(
     *,
     progress: Callable[[int, int], None] | None = None,
 ) -> WindowArrays:
-    """All windows of a plan, in memory; `progress(done, total)` is called after each."""
+    """All windows of a plan, in memory; `progress(done, total)` is called after each.
+
+    Raises:
+        SensorkdError: one cannot be read; `read_readable` goes on.
+    """
+    return _gathered(recordings, plan, encodings, None, progress)[0]
+
+
+def read_readable(
+    recordings: Sequence[Recording],
+    plan: WindowPlan,
+    encodings: Mapping[str, InputEncoding],
+    *,
+    failures: Failures,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[WindowArrays, NDArray[np.int64]]:
+    """The windows of a plan that can be read, in memory, and their rows in it; `failures` is told of others.
+
+    Where only some inputs of a window cannot be read, they are absent.
+    """
+    arrays, kept = _gathered(recordings, plan, encodings, failures, progress)
+    rows = np.flatnonzero(kept)
+    return (arrays if len(rows) == len(plan) else arrays.select(rows)), rows
+
+
+def _gathered(
+    recordings: Sequence[Recording],
+    plan: WindowPlan,
+    encodings: Mapping[str, InputEncoding],
+    failures: Failures | None,
+    progress: Callable[[int, int], None] | None,
+) -> tuple[WindowArrays, NDArray[np.bool_]]:
     total = len(plan)
     inputs = {
         name: np.zeros((total, *encoding.shape), dtype=encoding.dtype) for name, encoding in encodings.items()
     }
-    shape = (total, len(encodings))
-    presence, coverage = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-    faults = np.zeros((*shape, len(FAULTS)), np.float32)
-    for row in range(total):
-        window = read_window(recordings[plan.recording[row]], int(plan.t_ref[row]), encodings)
+    presence, coverage, faults = blank_columns(total, len(encodings))
+    kept = np.zeros(total, np.bool_)
+    windows = readable_windows(
+        [recordings[index] for index in plan.recording], plan.t_ref, encodings, failures
+    )
+    for row, (window, readable) in enumerate(windows):
         presence[row], coverage[row], faults[row] = window.presence, window.coverage, window.faults
+        kept[row] = readable
         for name, values in window.inputs.items():
             inputs[name][row] = values
         if progress is not None:
             progress(row + 1, total)
-    ids = [recordings[index].id for index in plan.recording]
-    return WindowArrays(inputs, presence, coverage, faults, plan.id, plan.t_ref, np.array(ids, dtype=np.str_))
+    names = recording_names(recordings, plan)
+    return WindowArrays(inputs, presence, coverage, faults, plan.id, plan.t_ref, names), kept
+
+
+def readable_windows(
+    recordings: Sequence[Recording],
+    t_ref: NDArray[np.int64],
+    encodings: Mapping[str, InputEncoding],
+    failures: Failures | None,
+) -> Iterator[tuple[Window, bool]]:
+    """Windows one by one, and whether each is one: one without any input, for some could not be read, is not.
+
+    recordings, t_ref: of each window. failures: told of what cannot be read; None raises.
+    """
+    for recording, reference in zip(recordings, t_ref.tolist(), strict=True):
+        if failures is None:
+            yield read_window(recording, reference, encodings), True
+            continue
+        before = failures.count
+        window = read_window(
+            recording, reference, encodings, on_error=functools.partial(failures.add, recording)
+        )
+        yield window, failures.count == before or bool(window.presence.any())
+
+
+def blank_columns(
+    windows: int, inputs: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Presence (W, K), coverage (W, K) and faults (W, K, F) of so many windows, all zeros."""
+    shape = (windows, inputs)
+    return (
+        np.zeros(shape, np.float32),
+        np.zeros(shape, np.float32),
+        np.zeros((*shape, len(FAULTS)), np.float32),
+    )
+
+
+def recording_names(recordings: Sequence[Recording], plan: WindowPlan) -> NDArray[Any]:
+    """(W,) recording ids as objects: a million windows share the names of a thousand recordings."""
+    names = np.empty(len(recordings), dtype=object)
+    names[:] = [recording.id for recording in recordings]
+    return np.asarray(names[plan.recording])

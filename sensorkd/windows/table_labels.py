@@ -76,6 +76,10 @@ def with_label_table(
             found="a column 't'",
             expected="`labels.events: {delay: SECONDS, holds: SECONDS}` in the configuration",
         )
+    matching: dict[tuple[str | None, ...], list[int]] = {}
+    for index, recording in enumerate(recordings):
+        matching.setdefault(_identity(recording, keys), []).append(index)
+    spans = [(recording.start, recording.end) for recording in recordings]
     rows: dict[tuple[int, str], list[_Interval]] = {}
     unmatched: list[str] = []
     for place, row in table:
@@ -84,13 +88,12 @@ def with_label_table(
         target = row.get("target") or "label"
         used = False
         parsed: dict[Clock, dict[str, int]] = {}  # once a clock, not once a recording
-        for index, recording in enumerate(recordings):
-            if not _matches(recording, row, keys):
-                continue
+        for index in matching.get(tuple(row[key] for key in keys), ()):
+            recording, (start, end) = recordings[index], spans[index]
             if recording.clock not in parsed:
                 parsed[recording.clock] = _times(recording.clock, row, path, place, timezone)
             item = _interval(recording, row, parsed[recording.clock], path, place, events)
-            if item.t0 < recording.end and item.t1 > recording.start:
+            if item.t0 < end and item.t1 > start:
                 used = True
                 rows.setdefault((index, target), []).append(item)
         if not used:
@@ -118,10 +121,8 @@ def _key_columns(columns: Sequence[str], identity: set[str], path: object) -> li
     return keys
 
 
-def _matches(recording: Recording, row: Mapping[str, str], keys: Sequence[str]) -> bool:
-    return all(
-        row[key] == (recording.id if key == "recording" else recording.identity.get(key)) for key in keys
-    )
+def _identity(recording: Recording, keys: Sequence[str]) -> tuple[str | None, ...]:
+    return tuple(recording.id if key == "recording" else recording.identity.get(key) for key in keys)
 
 
 def _cut_by_the_next(intervals: Sequence[_Interval]) -> list[_Interval]:

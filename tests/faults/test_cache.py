@@ -24,7 +24,7 @@ from sensorkd.windows.mapped import CacheError
 from sensorkd.windows.plan import WindowPlan, plan_windows
 from sensorkd.windows.read import read_windows
 
-FILES, RATE = 36, 100.0
+FILES, RATE = 130, 100.0
 KINDS = {
     "shake": InputEncoding(
         modality="acceleration",
@@ -48,7 +48,7 @@ if __name__ == "__main__":
 """
 
 
-def write(path: Path, seed: int, seconds: float = 30.0) -> None:
+def write(path: Path, seed: int, seconds: float = 20.0) -> None:
     samples = np.random.default_rng(seed).integers(-900, 900, (round(seconds * RATE), 2), dtype=np.int16)
     with RecordingWriter(path) as writer:
         draft = writer.recording("monday", clock="relative", identity={"machine": path.stem})

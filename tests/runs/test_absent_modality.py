@@ -12,7 +12,8 @@ from sensorkd.errors import ArchiveError
 from sensorkd.evaluation.evaluate import evaluate_run
 from sensorkd.recordings import open_recordings
 from sensorkd.runs import Run, train_run
-from sensorkd.runs.data import channel_stats, plan_run
+from sensorkd.runs.data import plan_run
+from sensorkd.runs.stats import channel_stats
 from tests.press_run import press_config, write_press
 
 
@@ -75,9 +76,10 @@ def test_a_sensor_of_a_few_windows_is_found_however_the_sample_is_drawn(
     """Statistics look at some windows only; one in forty has a temperature here."""
     for number in (0, 1, 2, 4):
         write_press(tmp_path, f"p{number}", seed=number, heat_until=6 if number == 0 else 0)
-    planned = plan_run(press_config(tmp_path, tmp_path / "run"))
-    monkeypatch.setattr("sensorkd.runs.data.STATS_WINDOWS", 24)
-    stats = channel_stats(planned, seed)
+    config = press_config(tmp_path, tmp_path / "run", seed=seed)
+    planned = plan_run(config)
+    monkeypatch.setattr("sensorkd.runs.stats.STATS_WINDOWS", 24)
+    stats = channel_stats(planned, config)
     assert stats["heat"].mean[0] == pytest.approx(40, abs=10)
     assert stats["heat"].std[0] < 5
 

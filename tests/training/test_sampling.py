@@ -22,7 +22,7 @@ def rows_of(batches):
 
 def numbered(windows):
     """The same windows, each told apart by its reference time."""
-    windows._arrays["t_ref"] = np.arange(len(windows))
+    windows._columns["t_ref"] = np.arange(len(windows))
     return windows
 
 

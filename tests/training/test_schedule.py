@@ -31,7 +31,7 @@ def test_the_rate_rises_linearly_then_falls_along_a_half_cosine():
 
 def test_batches_pass_over_all_windows_before_any_repeats(make_windows):
     windows = make_windows(20)
-    windows._arrays["t_ref"] = np.arange(20)
+    windows._columns["t_ref"] = np.arange(20)
     seen = [batch["t_ref"].tolist() for batch in loop._batches(windows, 6, 7, generator())]
     assert [len(rows) for rows in seen] == [6] * 7
     for first in (0, 3):
