@@ -104,6 +104,28 @@ def test_every_fragment_of_the_page_on_plant_data_is_a_configuration() -> None:
         parse_config(tree)
 
 
+def test_the_logger_of_the_page_on_logging_runs(tmp_path: Path) -> None:
+    (code,) = blocks("python", (ROOT / "docs" / "logging.md").read_text(encoding="utf-8"))
+    (tmp_path / "acquire.py").write_text(code, encoding="utf-8")
+    command = [sys.executable, "acquire.py"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "20231114T221320Z.h5" in done.stdout
+    assert main(["validate", str(tmp_path / "log"), "--importance", "critical"]) == 0
+
+
+def test_every_command_of_the_page_on_archives_runs(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(workplace)
+    monkeypatch.setenv("SENSORKD_DATA", str(DATA))
+    commands = shell_lines((ROOT / "docs" / "archives.md").read_text(encoding="utf-8"))
+    assert len(commands) == 4
+    for line in commands:
+        real = "$SENSORKD_DATA" in line
+        if not real or DATA.is_dir():
+            # What is wrong with the real ones is to be found.
+            assert main(shlex.split(os.path.expandvars(line))[1:]) == int(real), line
+
+
 @pytest.mark.parametrize("name", REAL)
 def test_the_commands_on_real_recordings_run(
     workplace: Path, monkeypatch: pytest.MonkeyPatch, name: str
