@@ -6,7 +6,6 @@ import dataclasses
 
 import numpy as np
 import pytest
-import torch
 
 from sensorkd.models.layered import LayeredStudent
 from sensorkd.training.batches import ArrayDataset
