@@ -25,9 +25,9 @@ class EarlierSelf(Protocol):
         ...
 
     def recall(
-        self, prepared: Mapping[str, Tensor], presence: Tensor, fusion_presence: Tensor
+        self, prepared: Mapping[str, Tensor], presence: Tensor, fusion_presence: Tensor, *, views: int = 1
     ) -> LayeredOutput:
-        """Its output for prepared floats."""
+        """Its output for prepared floats, view by view."""
         ...
 
 
@@ -48,11 +48,10 @@ class _Kept:
 
     @torch.no_grad()
     def recall(
-        self, prepared: Mapping[str, Tensor], presence: Tensor, fusion_presence: Tensor
+        self, prepared: Mapping[str, Tensor], presence: Tensor, fusion_presence: Tensor, *, views: int = 1
     ) -> LayeredOutput:
-        """Its output for prepared floats (B, C, T, ...)."""
-        output: LayeredOutput = self.network(prepared, presence, fusion_presence)
-        return output
+        """Its output for prepared floats (V * B, C, T, ...), normalised view by view as its heir's is."""
+        return self.network.by_view(prepared, presence, fusion_presence, views=views)
 
 
 class Snapshot(_Kept):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from sensorkd.models.auxiliary import FusedAuxiliary, MapAuxiliary
@@ -86,3 +87,47 @@ class LayeredStudent(nn.Module):
             for auxiliary, value in zip(self.fused_auxiliaries.values(), trunk.fused, strict=False)
         ]
         return LayeredOutput(trunk, modality, [pair[1] for pair in pairs], [pair[0] for pair in pairs])
+
+    def by_view(
+        self, prepared: Mapping[str, Tensor], presence: Tensor, fusion_presence: Tensor, *, views: int
+    ) -> LayeredOutput:
+        """`forward` of V views of B windows each, (V * B, ...), one view after the other.
+
+        Batch norm then takes its statistics of one view at a time. Of all views together they would say what
+        windows and their transformed copies have in common: a level turned upside down in half of the rows
+        is gone from the mean, and with it whatever the classifier that ships could have read from it.
+        """
+        size = presence.shape[0] // views
+        outputs = [
+            self(
+                {name: x[start : start + size] for name, x in prepared.items()},
+                presence[start : start + size],
+                fusion_presence[start : start + size],
+            )
+            for start in range(0, views * size, size)
+        ]
+        return outputs[0] if views == 1 else _end_to_end(outputs, size)
+
+
+def _end_to_end(outputs: Sequence[LayeredOutput], size: int) -> LayeredOutput:
+    """Outputs of `size` rows each as one; without feature maps, which only the auxiliaries read."""
+
+    def joined(lists: Iterable[Sequence[Tensor]]) -> list[Tensor]:
+        return [torch.cat(parts) for parts in zip(*lists, strict=True)]
+
+    trunks = [output.trunk for output in outputs]
+    rows: dict[str, Tensor | None] = {}
+    for name in trunks[0].rows:
+        seen = [trunk.rows[name] for trunk in trunks]
+        offsets = [
+            torch.arange(size) + number * size if part is None else part + number * size
+            for number, part in enumerate(seen)
+        ]
+        rows[name] = None if all(part is None for part in seen) else torch.cat(offsets)
+    fused = joined(trunk.fused for trunk in trunks)
+    return LayeredOutput(
+        TrunkOutput({}, rows, fused, fused[-1], torch.cat([trunk.logits for trunk in trunks])),
+        {name: joined(output.modality[name] for output in outputs) for name in outputs[0].modality},
+        joined(output.fused for output in outputs),
+        joined(output.projections for output in outputs),
+    )

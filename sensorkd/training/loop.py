@@ -103,9 +103,13 @@ def train(
                 row_presence = presence.repeat(len(views), 1)
                 fusion_presence = _hide(row_presence, config.modality_dropout, generator)
 
-                output = layered(rows, row_presence, fusion_presence)
+                output = layered.by_view(rows, row_presence, fusion_presence, views=len(views))
                 alpha = method.alpha_at(step, steps)
-                earlier = past.recall(rows, row_presence, fusion_presence) if past and alpha > 0 else None
+                earlier = (
+                    past.recall(rows, row_presence, fusion_presence, views=len(views))
+                    if past and alpha > 0
+                    else None
+                )
                 terms = loss_terms(
                     output,
                     method=method,

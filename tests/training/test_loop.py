@@ -201,9 +201,9 @@ def test_targets_are_softened_by_the_network_of_the_previous_epoch(
         return network.student.classifier.weight.detach().clone()
 
     class Watched(Snapshot):
-        def recall(self, *arguments):
+        def recall(self, *arguments, **options):
             recalled.append((len(ends), weight(self.network)))
-            return super().recall(*arguments)
+            return super().recall(*arguments, **options)
 
     monkeypatch.setattr(loop, "earlier_self", lambda method, network, every: Watched(network, every=every))
     ends.append(weight(layered))
