@@ -66,12 +66,18 @@ class Importer(ABC):
         """What there is to convert at a path, and the sub-folder of `out` where its archives belong.
 
         Raises:
-            ArchiveError: there is nothing.
+            ArchiveError: there is nothing, or a pipe or the like.
         """
         if not path.exists():
             raise ArchiveError(
                 "no such file or folder", file=path, found="nothing", expected="a file or folder",
                 mend="correct the path",
+            )  # fmt: skip
+        if not (path.is_file() or path.is_dir()):
+            raise ArchiveError(
+                "neither a file nor a folder: reading it may never end", file=path,
+                found="a pipe, socket or device", expected="a regular file, or a folder of such",
+                mend="write what comes from it into a file, and name that",
             )  # fmt: skip
         if not path.is_dir() or not self.suffixes:
             return [(path, Path())]

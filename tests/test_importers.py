@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import warnings
@@ -236,6 +237,18 @@ def test_a_folder_without_such_files_and_one_that_cannot_be_made_are_told(
         import_sources(Bytes(), [tmp_path / "bare"], tmp_path / "o")
     with pytest.raises(ArchiveError, match="a folder to write into"):
         import_sources(Bytes(), [sources], sources / "notes.txt")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes of POSIX")
+@pytest.mark.parametrize("name", ["csv", "cycles", "gopro", "video"])
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path, name: str) -> None:
+    pipe = tmp_path / "a.csv"
+    os.mkfifo(pipe)
+    failed: list[SensorkdError] = []
+    importer = importer_for(name)
+    assert import_sources(importer, [pipe], tmp_path / "o", on_error=failed.append).written == ()
+    (error,) = failed
+    assert error.file == str(pipe) and "neither a file nor a folder" in error.problem and error.mend
 
 
 def test_without_suffixes_a_folder_is_itself_a_source(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from sensorkd import timeline
 from sensorkd.checks.clocks import usual_pause
-from sensorkd.checks.finding import Check, Finding, Place, when
+from sensorkd.checks.finding import Check, Finding, Place, counted, when
 from sensorkd.recordings import Recording, Stream
 from sensorkd.recordings.clocks import ClockPair, compare_clocks
 
@@ -47,9 +47,11 @@ STRANGE_TIME = Check(
 SHORT = Check(
     id="short",
     importance="hint",
-    title="the recording is shorter than a window",
-    reason="It gives no window, and is passed over.",
-    cure="use a shorter window, or leave the recording out",
+    title="a stream has no run of samples as long as a window",
+    reason="No window spans a gap: where the longest run covers too little of one, the sensor is absent "
+    "throughout.",
+    cure="use a shorter window, or leave the recording out; if the stream is one of many short runs, look at "
+    "the logger",
 )
 CHECKS = (NO_OVERLAP, CLOCK_OFFSET, CLOCK_DRIFT, STRANGE_TIME, SHORT)
 
@@ -62,7 +64,9 @@ FIRST_YEAR, DAY = 365 * 86_400 * timeline.SECOND, 86_400 * timeline.SECOND
 def check_alignment(recording: Recording, window: float | None = None) -> Iterator[Finding]:
     """Findings in the times of a recording, from its metadata. window: seconds that a window will need."""
     yield from _pairs(recording)
-    yield from _whole(recording, window)
+    yield from _whole(recording)
+    if window is not None:
+        yield from _short(recording, window)
 
 
 def _pairs(recording: Recording) -> Iterator[Finding]:
@@ -117,7 +121,7 @@ def _span(recording: Recording, stream: Stream) -> str:
     return f"{when(recording, stream.start)} to {when(recording, stream.end)}"
 
 
-def _whole(recording: Recording, window: float | None) -> Iterator[Finding]:
+def _whole(recording: Recording) -> Iterator[Finding]:
     place, start, end = Place.of(recording), recording.start, recording.end
     if recording.clock == "utc" and recording.streams:
         latest = int(time.time()) * timeline.SECOND + DAY
@@ -127,13 +131,19 @@ def _whole(recording: Recording, window: float | None) -> Iterator[Finding]:
                 found=f"{when(recording, start)} to {when(recording, end)}",
                 expected=f"a time from 1971 to now, {when(recording, latest - DAY)}",
             )
-    seconds = (end - start) / timeline.SECOND
-    if window is not None and seconds < window:
-        yield SHORT.at(
-            place,
-            found=f"{seconds:.4g} s",
-            expected=f"at least {window:g} s",
-            value=seconds,
-            unit="s",
-            size=-seconds,
-        )
+
+
+def _short(recording: Recording, window: float) -> Iterator[Finding]:
+    for name, stream in recording.streams.items():
+        lengths = (stream.segments.ends - stream.segments.t0) / timeline.SECOND
+        longest = float(lengths.max())
+        if longest + 0.5 / stream.rate < window:  # a window takes as many samples as round off to it
+            runs = f", the longest of {counted(len(lengths), 'segment')}" if len(lengths) > 1 else ""
+            yield SHORT.at(
+                Place.of(recording, name),
+                found=f"{longest:.4g} s{runs}",
+                expected=f"at least {window:g} s without a gap",
+                value=longest,
+                unit="s",
+                size=-longest,
+            )

@@ -64,6 +64,14 @@ GAPS = Check(
     reason="No window spans a pause, so that each costs up to a window's length of data.",
     cure="look at the logger or its line, if it should not pause",
 )
+TORN_STREAM = Check(
+    id="torn-stream",
+    importance="hint",
+    title="a stream is cut into segments that adjoin",
+    reason="A segment ends where samples stop lying evenly, and no window spans its end, though nothing is "
+    "missing: each end costs up to a window's length of data.",
+    cure="give the logger the sensor's true rate, or a larger `tolerance` for blocks that come early or late",
+)
 CHECKS = (
     NOMINAL_RATE,
     REPEATED_STAMPS,
@@ -72,12 +80,15 @@ CHECKS = (
     CUT_SAMPLES,
     JITTER,
     GAPS,
+    TORN_STREAM,
 )
 
 RATE_TOLERANCE = 0.01
 JITTER_PERIODS = 0.25
 # Bursts pause on purpose, all alike: only what is longer than that is a gap.
 LONGER_PAUSE = 1.5
+# So many ends, so close to each other, that windows of seconds miss much.
+TORN_ENDS, TORN_SECONDS = 10, 60.0
 
 
 def check_clocks(recording: Recording) -> Iterator[Finding]:
@@ -87,6 +98,7 @@ def check_clocks(recording: Recording) -> Iterator[Finding]:
         yield from _nominal_rate(stream, place)
         yield from _stamps(stream, place)
         yield from _gaps(recording, stream, place)
+        yield from _torn(stream, place)
 
 
 def _nominal_rate(stream: Stream, place: Place) -> Iterator[Finding]:
@@ -145,6 +157,23 @@ def _gaps(recording: Recording, stream: Stream, place: Place) -> Iterator[Findin
         value=longest,
         unit="s",
         size=share,
+    )
+
+
+def _torn(stream: Stream, place: Place) -> Iterator[Finding]:
+    segments = stream.segments
+    pauses = _pauses(stream)
+    ends = int((pauses == 0.0).sum())
+    seconds = float(np.median(segments.ends - segments.t0)) / timeline.SECOND
+    if ends < max(TORN_ENDS, len(pauses) / 2) or seconds > TORN_SECONDS:
+        return
+    yield TORN_STREAM.at(
+        place,
+        found=f"{len(segments):,} segments, of {seconds:.4g} s on the median; {ends:,} adjoin the next",
+        expected="one segment for samples without a pause",
+        value=seconds,
+        unit="s",
+        size=ends,
     )
 
 

@@ -6,12 +6,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sensorkd.checks.finding import Check, Finding, Place
-from sensorkd.errors import ArchiveError
+from sensorkd.errors import ArchiveError, SensorkdError
 from sensorkd.recordings.guard import GuardedFile
+from sensorkd.recordings.logger_folder import PART, check_no_logger
 from sensorkd.recordings.manifest import Manifest
 from sensorkd.recordings.schema import tree_problems
 
-__all__ = ["CHECKS", "NO_RECORDING", "UNREADABLE", "check_folder", "check_hash", "check_tree"]
+__all__ = [
+    "CHECKS",
+    "NO_RECORDING",
+    "SCHEMA",
+    "UNFINISHED",
+    "UNREADABLE",
+    "check_folder",
+    "check_hash",
+    "check_tree",
+    "check_unfinished",
+]
 
 UNREADABLE = Check(
     id="unreadable",
@@ -50,7 +61,16 @@ MISSING_FILE = Check(
     reason="A data set that lacks files in silence gives other results than the one that was described.",
     cure="restore the file, or remove its entry from the manifest",
 )
-CHECKS = (UNREADABLE, NO_RECORDING, SCHEMA, CHANGED, MISSING_FILE)
+UNFINISHED = Check(
+    id="unfinished-file",
+    importance="warning",
+    title="a logger left a file that it did not finish",
+    reason="Its logger was killed or its disk was full. It does not have the name of an archive: what was "
+    "logged into it is read by nothing.",
+    cure="start the logger in this folder again, which recovers it, or write what is whole into a new file: "
+    "`sensorkd validate FILE --salvage OUT`",
+)
+CHECKS = (UNREADABLE, NO_RECORDING, SCHEMA, CHANGED, MISSING_FILE, UNFINISHED)
 
 
 def check_tree(file: GuardedFile) -> Iterator[Finding]:
@@ -73,6 +93,41 @@ def check_hash(path: Path) -> Iterator[Finding]:
             manifest.check(path)
     except ArchiveError as error:
         yield CHANGED.of_error(error, place)
+
+
+def check_unfinished(path: Path) -> Iterator[Finding]:
+    """Whether a file that a logger has not sealed is being written still; if not, nobody will."""
+    at_work = path.name.endswith(PART) and _logger_at_work(path)
+    try:
+        place, found = Place(str(path)), f"{path.stat().st_size:,} bytes"
+    except OSError:
+        return  # it has been sealed meanwhile
+    if path.name.endswith(PART):
+        if not at_work:
+            yield UNFINISHED.at(place, found=f"{found}, and no logger at work", expected="a sealed file")
+        return
+    sealed = path.with_suffix("")
+    if sealed.exists():
+        found += f"; what its logger could read of it is in {sealed.name}"
+        cure = (
+            f"compare what `sensorkd validate FILE --salvage OUT` reads with {sealed.name}, and move it away"
+        )
+    else:
+        found += "; its logger could read nothing of it"
+        cure = (
+            "`sensorkd validate FILE --salvage OUT` tries again; restore it from elsewhere, or move it away"
+        )
+    yield UNFINISHED.at(place, found=found, expected="a sealed file alone", cure=cure)
+
+
+def _logger_at_work(part: Path) -> bool:
+    try:
+        check_no_logger(part)
+    except SensorkdError:
+        return True
+    except OSError:
+        return False  # who cannot write here cannot take the lock, and no more could a logger
+    return False
 
 
 def check_folder(folder: Path) -> Iterator[Finding]:

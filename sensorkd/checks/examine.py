@@ -23,6 +23,7 @@ from sensorkd.recordings.canonical import read_recording
 from sensorkd.recordings.guard import GuardedFile
 from sensorkd.recordings.mapped import map_recording, matching_groups
 from sensorkd.recordings.opening import damage_told
+from sensorkd.recordings.reader import check_regular
 
 __all__ = ["Task", "examine", "not_opened"]
 
@@ -73,6 +74,7 @@ def _until_error(found: Iterator[Found], check: Check, place: Place) -> Iterator
 
 
 def _file(task: Task) -> Iterator[Found]:
+    check_regular(task.path)
     if task.reads_samples:
         yield from check_hash(task.path)
     with GuardedFile(task.path) as file:

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from sensorkd.checks.container import NO_RECORDING, SCHEMA, UNREADABLE
+from sensorkd.checks.container import NO_RECORDING, SCHEMA, UNFINISHED, UNREADABLE
 from sensorkd.checks.run import Report
 from sensorkd.checks.samples import DAMAGED_CHUNK
 from sensorkd.errors import SensorkdError
 from sensorkd.recordings import Layout, load_layout
+from sensorkd.recordings.reader import UNFINISHED as UNFINISHED_NAMES
 from sensorkd.recordings.salvage import salvage
 from sensorkd.recordings.salvage_report import SalvageReport
 
 __all__ = ["salvage_damaged"]
 
-DAMAGES = frozenset(check.id for check in (UNREADABLE, NO_RECORDING, SCHEMA, DAMAGED_CHUNK))
+DAMAGES = frozenset(check.id for check in (UNREADABLE, NO_RECORDING, SCHEMA, DAMAGED_CHUNK, UNFINISHED))
 
 
 def salvage_damaged(
@@ -37,7 +38,10 @@ def salvage_damaged(
     damaged = {finding.place.file for finding in report.findings if finding.check in DAMAGES}
     saved = []
     for file in sorted(damaged):
-        target = Path(out) / report.files.get(file, Path(file).name)
+        name = report.files.get(file, Path(file).name)
+        for ending in UNFINISHED_NAMES:
+            name = name.removesuffix(ending.removeprefix(".h5")) if name.endswith(ending) else name
+        target = Path(out) / name
         if not Path(file).is_file():
             continue
         try:

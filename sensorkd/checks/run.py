@@ -11,14 +11,14 @@ from typing import Any
 
 from sensorkd.checks.across import check_across
 from sensorkd.checks.catalogue import CHECKS
-from sensorkd.checks.container import check_folder
+from sensorkd.checks.container import check_folder, check_unfinished
 from sensorkd.checks.examine import Task, examine, not_opened
 from sensorkd.checks.facts import FileReport
 from sensorkd.checks.finding import IMPORTANCES, Finding, Importance
 from sensorkd.errors import SensorkdError
 from sensorkd.processes import ChildLimits, in_children
 from sensorkd.recordings import Layout, load_layout
-from sensorkd.recordings.reader import find_archives
+from sensorkd.recordings.reader import find_archives, find_unfinished
 
 __all__ = ["Report", "validate"]
 
@@ -93,6 +93,7 @@ def validate(
     reports: list[FileReport] = []
     tasks: list[Task] = []
     for path in [paths] if isinstance(paths, str | Path) else paths:
+        reports += _unfinished(Path(path), checks)
         try:
             files = find_archives(path)
         except SensorkdError as error:
@@ -107,6 +108,13 @@ def validate(
         reports.append(report)
         progress(done, len(tasks))
     return _brought_together(reports, checks)
+
+
+def _unfinished(path: Path, checks: frozenset[str]) -> Iterator[FileReport]:
+    for name, file in find_unfinished(path):
+        findings = tuple(found for found in check_unfinished(file) if found.check in checks)
+        if findings:
+            yield FileReport(str(file), name, findings, ())
 
 
 def _generous(tasks: Sequence[Task]) -> ChildLimits:

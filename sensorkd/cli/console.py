@@ -17,7 +17,13 @@ from sensorkd.errors import ConfigError, SensorkdError
 
 __all__ = ["AsJson", "check_out", "console", "emit", "end", "note", "reading_bar", "training_bar"]
 
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else.")]
+AsJson = Annotated[
+    bool,
+    typer.Option(
+        "--json",
+        help="One JSON object on standard output, nothing else; if a verb cannot begin, there is none.",
+    ),
+]
 
 # Notes and bars go to standard error, so that results can be piped.
 console = Console(stderr=True, soft_wrap=True, highlight=False)

@@ -1,4 +1,4 @@
-"""`sensorkd evaluate RUN [--data PATH ...]`."""
+"""`sensorkd evaluate RUN [--data PATH ...] [--isolated]`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from sensorkd.cli.console import AsJson, emit, end, note
+from sensorkd.cli.loading import Isolated, load_run
 
 __all__ = ["run"]
 
@@ -23,6 +24,7 @@ def run(
         typer.Option(help="Archives to judge by, all of their labelled windows; default: the test groups."),
     ] = None,
     labels: Annotated[Path | None, typer.Option(help="Label table for them.")] = None,
+    isolated: Isolated = False,
     as_json: AsJson = False,
 ) -> None:
     """Judge a run by groups it never saw, with all sensors and every subset of them.
@@ -31,10 +33,10 @@ def run(
     """
     from sensorkd.evaluation.evaluate import evaluate_run
     from sensorkd.evaluation.tables import confusion_text, metrics_table
-    from sensorkd.runs.run import Run
 
     named = [str(path) for path in [*(data or []), *(paths or [])]]
-    result = evaluate_run(Run.load(folder), named or None, labels=None if labels is None else str(labels))
+    run = load_run(folder, isolated=isolated)
+    result = evaluate_run(run, named or None, labels=None if labels is None else str(labels))
     for line in result.notes:
         note(line)
     rows = {"all sensors that are there": result.overall, **result.subsets}

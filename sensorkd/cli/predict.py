@@ -1,4 +1,4 @@
-"""`sensorkd predict BUNDLE PATH...`."""
+"""`sensorkd predict BUNDLE PATH... [--isolated]`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from sensorkd.cli.console import AsJson, check_out, emit, end, note
+from sensorkd.cli.loading import Isolated
 from sensorkd.errors import SensorkdError
 
 __all__ = ["run"]
@@ -21,6 +22,7 @@ def run(
         Path | None, typer.Option(help="Layout, for archives that are not recording-1.0.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="A .csv, .parquet or .jsonl file; default: CSV.")] = None,
+    isolated: Isolated = False,
     as_json: AsJson = False,
 ) -> None:
     """Judge archives with a bundle: one row a window; what was missing is said.
@@ -29,11 +31,15 @@ def run(
     """
     from sensorkd.edge import EdgeBundle
     from sensorkd.evaluation.predict import predict_archives, write_table
+    from sensorkd.recordings.isolated import LIMITS
 
     if out is not None:
         check_out(out)
     failed: list[SensorkdError] = []
-    table, notes = predict_archives(EdgeBundle.open(bundle), paths, layout, on_error=failed.append)
+    limits = LIMITS if isolated else None
+    table, notes = predict_archives(
+        EdgeBundle.open(bundle), paths, layout, on_error=failed.append, isolated=limits
+    )
     for line in notes:
         note(line)
     if out is not None:

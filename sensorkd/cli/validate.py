@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,6 +12,12 @@ from sensorkd.cli.console import AsJson, emit, reading_bar
 from sensorkd.errors import SensorkdError
 
 __all__ = ["run"]
+
+
+def _seconds(given: float | None) -> float | None:
+    if given is not None and not (math.isfinite(given) and given > 0):
+        raise typer.BadParameter(f"{given:g} is no length of a window: name seconds above 0")
+    return given
 
 
 def run(
@@ -35,7 +42,10 @@ def run(
     ] = False,
     quick: Annotated[bool, typer.Option("--quick", help="Read no samples.")] = False,
     window: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="Name recordings too short for such a window.")
+        float | None,
+        typer.Option(
+            metavar="SECONDS", callback=_seconds, help="Name streams without a run as long as such a window."
+        ),
     ] = None,
     salvage: Annotated[
         Path | None, typer.Option(metavar="OUT", help="Folder for what can be read of damaged files.")

@@ -5,22 +5,22 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping
 from operator import index
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from sensorkd.errors import ArchiveError, SensorkdError, nearest
-from sensorkd.recordings.logger_clock import Placement, StreamClock
+from sensorkd.errors import SensorkdError
+from sensorkd.recordings.logger_block import checked_block, closed, no_room
+from sensorkd.recordings.logger_clock import Aside, Placement, StreamClock
 from sensorkd.recordings.logger_link import WriterLink
 from sensorkd.recordings.logger_plan import LoggerPlan
 from sensorkd.recordings.logger_report import LoggedStream, LoggerEvent, LoggerReport
 from sensorkd.recordings.recording import Clock
-from sensorkd.recordings.stream import TIME_LIMIT
 from sensorkd.recordings.stream_format import StreamFormat
 
 __all__ = ["RecordingLogger"]
@@ -35,7 +35,14 @@ class RecordingLogger:
     latest: then they survive the end of either process. A power cut may cost what came after the last sync.
     The next logger in the folder saves what a killed one left. No window spans two files.
 
-    A script that uses it guards its own start with `if __name__ == "__main__":`. Threads may share it.
+    Stamps (t0 of a block) are not believed one by one: host clocks jitter, crystals are off. A segment is the
+    straight line through those of its blocks, with the rate they show; the next begins at a gap, or where a
+    stamp would be off by twice the tolerance. A shorter loss, such as one sample at 25.6 kHz by a host's
+    clock, is not seen: where the sensor's own clock makes the stamps, set `tolerance` to half a period. What
+    came before, by its content, is dropped as a repeat. Another block that is too early is put aside; after
+    three in a row the clock was set, or one stamp was wrong: they begin a new file. Fewer count as late.
+
+    Threads may share it.
 
     Example:
         >>> import numpy as np, tempfile
@@ -65,8 +72,10 @@ class RecordingLogger:
         queue_bytes: what may wait for the writing process. It must hold what comes while a file is sealed.
         timeout: s, how long `append` waits for room in the queue.
         patience: s, how long to wait for a logger that is still at work in the folder, sealing its last file.
-        tolerance: s, by which t0 of a block may miss the end of the one before; None: half a period.
-        on_event: called with every LoggerEvent, from `append` and the like.
+        tolerance: s, by which t0 of a block may miss its place; None: 20 ms or half a period, whichever is
+            longer, but half a block is a gap, unless stamps jitter by more.
+        on_event: called with every LoggerEvent, from `append` and the like, when their work is done: what it
+            raises passes through, and the block was taken all the same.
 
     Raises:
         ArchiveError: the folder is missing or in use, or a stream could not be read again.
@@ -103,6 +112,7 @@ class RecordingLogger:
             sync_seconds=sync_seconds,
             reserve_bytes=reserve_bytes,
             patience=patience,
+            tolerance=tolerance,
         )
         self.plan.check()
         self._timeout = timeout
@@ -111,18 +121,25 @@ class RecordingLogger:
         self._report = LoggerReport({name: LoggedStream() for name in streams})
         self._closed = False
         self._lock = threading.RLock()
+        self._untold: deque[LoggerEvent] = deque()
         self._link = WriterLink(self.plan, queue_bytes, self._heard)
+        try:
+            self._tell()
+        except BaseException:
+            self._link.end()
+            raise
 
     def append(self, name: str, samples: NDArray[Any], t0: int | None = None) -> int:
         """Take a block of samples (n, *sample_shape) of one stream, n of any size, in its dtype.
 
         Args:
             name: of the stream.
-            t0: ns, when the first one was taken; None: right after the block before. One that does not
-                continue the block before within `tolerance` begins a new segment.
+            t0: ns, when the first one was taken; None: right after the block before. One that is later than
+                `tolerance` allows begins a new segment.
 
         Returns:
-            How many were taken: fewer than n where some came already; see LoggerEvent.
+            How many were taken of these: fewer than n where some came already, or were put aside because
+            they are late; see LoggerEvent.
 
         Raises:
             ArchiveError: it is not what the stream's format says, the first block has no t0, or the writing
@@ -131,23 +148,11 @@ class RecordingLogger:
         with self._lock:
             self._check_open()
             self._link.listen()
-            block = self._checked(name, samples, t0)
-            if not len(block):
-                return 0
-            clock = self._clocks[name]
-            placed = clock.place(block, t0)
-            rest = block[placed.skip :]
-            if len(rest):
-                self._send(name, placed, rest)
-            clock.take(block, t0, placed)
-            stream = self._report.streams[name]
-            stream = dataclasses.replace(stream, taken=stream.taken + len(rest))
-            self._report = self._report.with_stream(name, stream)
-            if placed.kind:
-                begin, end = placed.told
-                missing = round((end - begin) * clock.rate / 1e9) if placed.kind == "gap" else placed.skip
-                self._happened(LoggerEvent(placed.kind, stream=name, samples=missing, t0=begin, t1=end))
-            return len(rest)
+            begun = name in self._clocks and self._clocks[name].begun
+            block = checked_block(self.plan, name, samples, t0, begun=begun)
+            taken = self._place(name, block, None if t0 is None else index(t0)) if len(block) else 0
+            self._tell()
+            return taken
 
     def flush(self) -> None:
         """Return once everything taken is in the file, and survives the end of both processes.
@@ -158,6 +163,7 @@ class RecordingLogger:
         with self._lock:
             self._check_open()
             self._link.ask("flush")
+            self._tell()
 
     def rotate(self) -> None:
         """Seal the file; what comes next begins a new one. For a clock that was set back, for example.
@@ -168,8 +174,10 @@ class RecordingLogger:
         with self._lock:
             self._check_open()
             self._link.ask("rotate")
-            for clock in self._clocks.values():
+            for name, clock in self._clocks.items():
+                self._late(name, clock.leave_aside())
                 clock.forget()
+            self._tell()
 
     @property
     def process_id(self) -> int:
@@ -182,6 +190,7 @@ class RecordingLogger:
             if not self._closed:
                 with contextlib.suppress(SensorkdError):
                     self._link.listen()
+                self._tell()
             return self._report
 
     def close(self) -> None:
@@ -194,11 +203,14 @@ class RecordingLogger:
             if self._closed:
                 return
             self._closed = True
+            for name, clock in self._clocks.items():
+                self._late(name, clock.leave_aside())
             try:
                 if self._link.failure is None:
                     self._link.ask("close")
             finally:
                 self._link.end()
+                self._tell()
 
     def __enter__(self) -> RecordingLogger:
         return self
@@ -210,60 +222,63 @@ class RecordingLogger:
         with contextlib.suppress(SensorkdError) if kind is not None else contextlib.nullcontext():
             self.close()
 
-    def _send(self, name: str, placed: Placement, samples: NDArray[Any]) -> None:
-        told = ("rows", name, placed.t0, placed.begins, placed.rate)
+    def _place(self, name: str, block: NDArray[Any], t0: int | None) -> int:
+        """Take a block, or put it aside; how many samples were taken of it."""
+        clock = self._clocks[name]
+        placed = clock.place(block, t0)
+        if placed.kind == "aside":
+            self._late(name, clock.set_aside(block, placed))
+            self._count_aside(name)
+            return self._clock_set(name) if clock.was_set else 0
+        rest = block[placed.skip :]
+        if len(rest):
+            self._send(name, placed, t0, rest)
+            if clock.aside:
+                self._late(name, clock.leave_aside())
+        clock.take(block, t0, placed)
+        stream = self._report.streams[name]
+        if len(rest) and t0 is not None and not placed.begins and not placed.skip:
+            stream = stream.with_stamp(placed.off, 1.0 / clock.rate)
+        stream = dataclasses.replace(stream, taken=stream.taken + len(rest))
+        self._report = self._report.with_stream(name, stream)
+        if placed.kind:
+            (begin, end), samples = placed.told, placed.skip or placed.missing
+            self._happened(LoggerEvent(placed.kind, stream=name, samples=samples, t0=begin, t1=end))
+        return len(rest)
+
+    def _clock_set(self, name: str) -> int:
+        """Begin a new file with what was put aside; how many samples of the last block were taken."""
+        before, after = self._clocks[name].end, self._clocks[name].aside[0].t0
+        self._link.ask("rotate")
+        samples = self._report.streams[name].aside
+        self._happened(LoggerEvent("clock_set", name, samples, before, after))
+        taken = 0
+        for other, clock in self._clocks.items():
+            clock.forget()
+            for block in clock.leave_aside():
+                count = self._place(other, block.samples, block.t0)
+                taken = count if other == name else taken
+            self._count_aside(other)
+        return taken
+
+    def _late(self, name: str, blocks: list[Aside]) -> None:
+        for late in blocks:
+            self._happened(LoggerEvent("late", name, len(late.samples), late.t0, late.t1))
+        self._count_aside(name)
+
+    def _count_aside(self, name: str) -> None:
+        aside = sum(len(block.samples) for block in self._clocks[name].aside)
+        stream = dataclasses.replace(self._report.streams[name], aside=aside)
+        self._report = self._report.with_stream(name, stream)
+
+    def _send(self, name: str, placed: Placement, t0: int | None, samples: NDArray[Any]) -> None:
+        told = ("rows", name, placed.t0, placed.begins, None if placed.skip else t0)
         if not self._link.send(told, samples.data.cast("B"), self._timeout):
-            raise ArchiveError(
-                "the writing process does not keep up: this block was not taken",
-                file=self.plan.folder,
-                found=f"a queue that was full for {self._timeout:g} s",
-                expected="a disk that is faster than the sensors",
-                mend="give a larger queue_bytes or timeout, log less, or write to a faster disk",
-            )
-
-    def _checked(self, name: str, samples: NDArray[Any], t0: int | None) -> NDArray[Any]:
-        """A copy of the samples, which the caller may overwrite, if they are what was announced."""
-        if name not in self.plan.streams:
-            known = sorted(self.plan.streams)
-            mend = f"{nearest(name, known)}announce every stream when the logger begins"
-            raise self._refused(name, "no such stream", name, f"one of {known}", mend)
-        told = self.plan.streams[name]
-        samples = np.asarray(samples)
-        if samples.dtype != told.dtype or samples.shape[1:] != told.sample_shape or not samples.ndim:
-            raise self._refused(
-                name,
-                "the block is not what the stream's format says",
-                f"shape {samples.shape}, dtype {samples.dtype}",
-                f"shape (n, {', '.join(map(str, told.sample_shape))}), dtype {told.dtype}",
-                "hand in samples as the sensor gives them; a single channel is samples[:, None]",
-            )
-        if t0 is None and not self._clocks[name].begun:
-            mend = "say when its first sample was taken"
-            raise self._refused(name, "the first block of a stream needs a time", "no t0", "ns", mend)
-        if t0 is not None and abs(index(t0)) >= TIME_LIMIT:
-            mend = "times are nanoseconds, UTC since 1970 or from the start of the recording"
-            raise self._refused(name, "a time that cannot be counted", f"t0 {t0}", "years 1685 to 2255", mend)
-        return np.array(samples, order="C")
-
-    def _refused(self, name: str, problem: str, found: str, expected: str, mend: str) -> ArchiveError:
-        return ArchiveError(
-            problem,
-            file=self.plan.folder,
-            inside=f"streams/{name}",
-            found=found,
-            expected=expected,
-            mend=mend,
-        )
+            raise no_room(self.plan, self._timeout)
 
     def _check_open(self) -> None:
         if self._closed:
-            raise ArchiveError(
-                "the logger is closed",
-                file=self.plan.folder,
-                found="a call after close()",
-                expected="a logger that is open",
-                mend="make a new one",
-            )
+            raise closed(self.plan)
 
     def _heard(self, kind: str, content: Any) -> None:
         if kind == "event":
@@ -275,5 +290,11 @@ class RecordingLogger:
 
     def _happened(self, event: LoggerEvent) -> None:
         self._report = self._report.after(event)
-        if self._on_event is not None:
-            self._on_event(event)
+        self._untold.append(event)
+
+    def _tell(self) -> None:
+        """Tell what has happened, once all of it is accounted for: whoever is told may raise."""
+        while self._untold:
+            event = self._untold.popleft()
+            if self._on_event is not None:
+                self._on_event(event)

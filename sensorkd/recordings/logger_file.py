@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sensorkd import timeline
 from sensorkd.errors import ArchiveError
 from sensorkd.recordings.logger_folder import PART, next_name
+from sensorkd.recordings.logger_line import StampLine, default_tolerance
 from sensorkd.recordings.logger_plan import LoggerPlan
 from sensorkd.recordings.manifest import seal
 from sensorkd.recordings.salvage import salvage_dead
@@ -38,16 +39,14 @@ class LoggerFile:
         self.streams: dict[str, GrowingStream] = {
             name: draft.grow_stream(name, told) for name, told in plan.streams.items()
         }
+        self._lines = {name: _Line(told.rate, plan.tolerance) for name, told in plan.streams.items()}
         self._file.swmr_mode = True
         self._first = self._last = t0
 
-    def append(self, name: str, samples: NDArray[Any], *, t0: int, begins: bool, rate: float | None) -> None:
-        """Take a block; `begins`: as a new segment; `rate`: Hz, what the segment before it had."""
+    def append(self, name: str, samples: NDArray[Any], *, t0: int, begins: bool, stamp: int | None) -> None:
+        """Take a block; `begins`: as a new segment; `stamp`: ns, what a clock says of its first sample."""
+        self._lines[name].place(self.streams[name], t0, begins=begins, stamp=stamp)
         stream = self.streams[name]
-        if begins or not stream.taken:
-            if rate is not None and stream.taken:
-                stream.correct(rate)
-            stream.begin(t0, stream.told.rate)
         stream.append(samples)
         self._first = min(self._first, t0)
         self._last = max(self._last, int(timeline.sample_times(t0, stream.told.rate, len(samples))))
@@ -104,6 +103,37 @@ class LoggerFile:
             )
         self.part.unlink()
         return self.final
+
+
+class _Line:
+    """Start and rate of the segments of one stream in one file."""
+
+    def __init__(self, rate: float, tolerance: float | None) -> None:
+        self._tolerance = default_tolerance(rate) if tolerance is None else tolerance
+        self._line = StampLine(rate, self._tolerance)
+        self._first = 0  # sample of the segment
+        self._earliest: int | None = None  # ns: the end of the segment before
+
+    def place(self, stream: GrowingStream, t0: int, *, begins: bool, stamp: int | None) -> None:
+        """Begin a segment, or give the one that goes on what the stamp says of its start and rate."""
+        if begins or not stream.taken:
+            self._begin(stream, t0)
+        elif stamp is not None:
+            index = stream.taken - self._first
+            if self._line.add(index, stamp) > 2 * self._tolerance:
+                self._begin(stream, stamp)  # no straight line holds both: the rate has changed
+            else:
+                stream.correct(self._not_before(self._line.t0), self._line.rate)
+
+    def _begin(self, stream: GrowingStream, t0: int) -> None:
+        if stream.taken:
+            self._earliest = self._not_before(self._line.time(stream.taken - self._first))
+        self._first = stream.taken
+        self._line.begin(self._not_before(t0))
+        stream.begin(self._line.t0, self._line.rate)
+
+    def _not_before(self, t0: int) -> int:
+        return t0 if self._earliest is None else max(t0, self._earliest)
 
 
 def seal_salvaged(part: Path, final: Path) -> SalvageReport:

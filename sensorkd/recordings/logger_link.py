@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import multiprocessing
+import pickle
 import signal
+import time
 from collections.abc import Callable
 from typing import Any
 
 from sensorkd.errors import ArchiveError, SensorkdError
-from sensorkd.processes import PRELOADED
+from sensorkd.processes import PRELOADED, without_main
 from sensorkd.recordings.logger_plan import LoggerPlan
 from sensorkd.recordings.logger_process import write_log
 from sensorkd.recordings.logger_queue import BlockQueue
 
 __all__ = ["WriterLink"]
+
+LISTENING = 0.05
 
 
 class WriterLink:
@@ -36,7 +41,8 @@ class WriterLink:
         self._answers, answers = context.Pipe(duplex=False)
         # Not a daemon: it has children of its own when it recovers, and it outlives us to seal the file.
         self._process = context.Process(target=write_log, args=(plan, blocks, answers))
-        self._process.start()
+        with without_main(pickle.dumps(plan)):
+            self._process.start()
         self.process_id = self._process.pid or 0
         blocks.close()
         answers.close()
@@ -54,11 +60,16 @@ class WriterLink:
         Raises:
             ArchiveError: the process has stopped, or is gone.
         """
-        self.listen()
-        sent = self._queue.put(message, payload, timeout)
-        if self._queue.broken:
-            self._wait("the end")
-        return sent
+        deadline = time.monotonic() + timeout
+        while True:
+            self.listen()  # a process that is not heard cannot go on for long
+            left = deadline - time.monotonic()
+            if self._queue.put(message, payload, max(0.0, min(left, LISTENING))):
+                return True
+            if self._queue.broken:
+                self._wait("the end")
+            if left <= 0:
+                return False
 
     def ask(self, what: str) -> None:
         """Send a request, and return when it is done.
@@ -86,6 +97,15 @@ class WriterLink:
         """Close the pipe and wait: the process seals what it has, and ends."""
         atexit.unregister(self.end)
         self._queue.end()
+        # It says what it has done, and waits when nobody listens: until it is gone.
+        with contextlib.suppress(EOFError, OSError):
+            while True:
+                kind, content = self._answers.recv()
+                if kind == "error":
+                    self.failure = self.failure or content
+                else:
+                    self._heard(kind, content)
+        self._queue.join()
         self._process.join()
         self._answers.close()
 

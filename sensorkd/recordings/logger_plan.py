@@ -29,6 +29,7 @@ class LoggerPlan:
     sync_seconds: float | None
     reserve_bytes: int
     patience: float
+    tolerance: float | None = None
 
     def check(self) -> None:
         """Refuse what could not be written later.
@@ -57,6 +58,7 @@ class LoggerPlan:
                 "sync_seconds",
                 "reserve_bytes",
                 "patience",
+                "tolerance",
             )
         }
         if any(value is not None and not value >= 0 for value in numbers.values()):

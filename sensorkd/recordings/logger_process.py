@@ -28,7 +28,7 @@ KEPT = ".damaged"
 def write_log(plan: LoggerPlan, blocks: Connection, answers: Connection) -> None:
     """Write what comes through `blocks` until its other end closes, however that happens.
 
-    Messages are ("rows", name, t0, begins, rate) and then the bytes; ("flush",), ("rotate",) and ("close",),
+    Messages are ("rows", name, t0, begins, stamp) and then the bytes; ("flush",), ("rotate",) and ("close",),
     which are answered. Answers are ("ready",), ("event", LoggerEvent), ("flushed", {name: samples}),
     ("done",) and ("error", SensorkdError), the last of all.
     """
@@ -81,8 +81,8 @@ class _Writer:
             except (EOFError, OSError):
                 break  # the owner is gone
             if message[0] == "rows":
-                name, t0, begins, rate = message[1:]
-                self._take(name, payload, t0=t0, begins=begins, rate=rate)
+                name, t0, begins, stamp = message[1:]
+                self._take(name, payload, t0=t0, begins=begins, stamp=stamp)
             elif message[0] == "flush":
                 self._flush()
             else:
@@ -95,7 +95,7 @@ class _Writer:
             self._on_time()
         self._seal()
 
-    def _take(self, name: str, payload: bytes, *, t0: int, begins: bool, rate: float | None) -> None:
+    def _take(self, name: str, payload: bytes, *, t0: int, begins: bool, stamp: int | None) -> None:
         self._check_space(len(payload))
         if self.file is not None and self.file.full:
             self._seal()
@@ -107,7 +107,7 @@ class _Writer:
         samples = np.frombuffer(payload, told.dtype).reshape(-1, *told.sample_shape)
         stream = self.file.streams[name]
         before = stream.written
-        self.file.append(name, samples, t0=t0, begins=begins, rate=rate)
+        self.file.append(name, samples, t0=t0, begins=begins, stamp=stamp)
         if stream.written > before:
             self._tell_flushed()
         if stream.written < stream.taken:

@@ -49,10 +49,13 @@ class BlockQueue:
         return self._broken
 
     def end(self) -> None:
-        """Close the pipe once everything queued is sent."""
+        """Close the pipe once everything queued is sent; returns at once."""
         with self._changed:
             self._ending = True
             self._changed.notify_all()
+
+    def join(self) -> None:
+        """Wait until the pipe is closed."""
         self._thread.join()
 
     def _send(self) -> None:

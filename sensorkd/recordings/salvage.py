@@ -47,8 +47,7 @@ def salvage(path: Path, out: Path, layout: Layout | None = None) -> SalvageRepor
     For files whose writer was killed, that were cut short, or that have damaged chunks, streams, labels or
     recordings. What is lost is cut out of the segments: it becomes a gap, never zeros. A file whose writer
     died or that was cut is copied first, beside `out`, so room for both is needed. Risky reading is done in
-    child processes: a crash or hang costs the stream that makes it. A script that calls
-    this guards its own start with `if __name__ == "__main__":`.
+    child processes: a crash or hang costs the stream that makes it.
 
     Where the root of the file or the index of a stream's chunks is gone, nothing leads to the samples: that
     is told, and bytes are not searched for what might be samples.

@@ -99,9 +99,9 @@ class GrowingStream:
         """Begin a segment: what is appended next was taken from t0 on, in ns, at `rate` Hz."""
         self._rows.append((t0, rate, self.taken, 0))
 
-    def correct(self, rate: float) -> None:
-        """Give the segment that is being written another rate, in Hz."""
-        t0, _, offset, count = self._rows[-1]
+    def correct(self, t0: int, rate: float) -> None:
+        """Give the segment that is being written another start, in ns, and rate, in Hz."""
+        _, _, offset, count = self._rows[-1]
         self._rows[-1] = (t0, rate, offset, count)
 
     def append(self, samples: NDArray[Any]) -> None:

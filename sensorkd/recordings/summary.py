@@ -20,8 +20,9 @@ __all__ = ["RecordingSummary", "StreamSummary", "describe", "summarise"]
 
 @dataclass(frozen=True)
 class StreamSummary:
-    """One stream. start, seconds: on the recording's clock. chunks: None for contiguous storage.
+    """One stream. start, seconds: on the recording's clock, gaps and all. logged: s, without the gaps.
 
+    chunks: None for contiguous storage.
     nominal_rate: Hz, what the file claims. stamps: what was found in the time stamps, where there are some.
     """
 
@@ -34,6 +35,7 @@ class StreamSummary:
     rate: float
     start: float
     seconds: float
+    logged: float
     segments: int
     longest_gap: float
     chunks: tuple[int, ...] | None
@@ -45,7 +47,7 @@ class StreamSummary:
         """For people."""
         shape = "x".join(map(str, self.sample_shape))
         nominal = "" if self.nominal_rate is None else f" (nominal {self.nominal_rate:.6g})"
-        gaps = f", {self.segments} segments, longest gap {self.longest_gap:.3g} s"
+        gaps = f", {self.segments} segments, longest gap {self.longest_gap:.3g} s, {self.logged:.3f} s logged"
         storage = f"chunks {'x'.join(map(str, self.chunks))}" if self.chunks else "contiguous"
         return (
             f"  {self.name}: {self.modality} [{self.unit}] {self.dtype} {shape}, "
@@ -129,6 +131,7 @@ def _describe_stream(stream: Stream) -> StreamSummary:
         rate=stream.rate,
         start=stream.start / timeline.SECOND,
         seconds=(stream.end - stream.start) / timeline.SECOND,
+        logged=float((stream.segments.ends - stream.segments.t0).sum() / timeline.SECOND),
         segments=len(stream.segments),
         longest_gap=float(gaps.max() / timeline.SECOND) if len(gaps) else 0.0,
         chunks=dataset.chunks,
@@ -155,7 +158,7 @@ def summarise(described: Sequence[RecordingSummary]) -> list[str]:
             if np.ptp(rates) < 1e-9
             else (f"{rates.min():.4g} to {rates.max():.4g}, median {np.median(rates):.4g}")
         )
-        hours = sum(stream.seconds for stream in streams) / 3600
+        hours = sum(stream.logged for stream in streams) / 3600
         text.append(f"  {name}: in {len(streams)} of {len(described)}, {spread} Hz, {hours:.3g} h")
     for target in sorted({target for item in described for target in item.labels}):
         counts = Counter(name for item in described for name in item.labels.get(target, ()))

@@ -21,7 +21,7 @@ from sensorkd.windows.arrays import Reading
 from sensorkd.windows.cache_build import CopyTask, SourceFile, copy_files, read_journal, write_journal
 from sensorkd.windows.cache_folder import PART, check_room, locked, remove_stale
 from sensorkd.windows.cache_key import READER_VERSION, cache_key
-from sensorkd.windows.cache_layout import CacheLayout, write_error
+from sensorkd.windows.cache_layout import CacheLayout, told_bytes, write_error
 from sensorkd.windows.cache_seal import open_sealed, seal
 from sensorkd.windows.content import Content, ContentIndex
 from sensorkd.windows.mapped import CacheError
@@ -94,7 +94,7 @@ def cached_windows(
             if reading is None:
                 remove_stale(settings.folder, key, note)
                 check_room(settings.folder, key, layout.bytes, settings.limit)
-                note(f"making a cache of {len(plan):,} windows, {layout.bytes / 2**30:.3g} GiB: {place}")
+                note(f"making a cache of {len(plan):,} windows, {told_bytes(layout.bytes)}: {place}")
                 _make(place, layout, recordings, plan, contents, settings, progress or _silent)
                 reading = open_sealed(place, layout, verify=settings.verify)
     if not len(reading.rows) and len(plan):
@@ -123,8 +123,11 @@ def _opened(
     place: Path, layout: CacheLayout, settings: CacheSettings, note: Callable[[str], None]
 ) -> Reading | None:
     """The cache if it is there; one that is damaged is removed."""
-    if not place.exists():
-        return None
+    try:
+        if not place.exists():
+            return None
+    except OSError as error:  # a folder of which not even that can be asked
+        raise write_error(place, error, layout.bytes) from error
     try:
         return open_sealed(place, layout, verify=settings.verify)
     except CacheError as error:
@@ -144,7 +147,7 @@ def _make(
 ) -> None:
     part = place.with_name(place.name + PART)
     fresh = not part.exists()
-    part.mkdir(exist_ok=True)
+    _make_folder(part)
     try:
         layout.reserve(part)
     except CacheError:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import multiprocessing
+import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from sensorkd.windows.cache_layout import told_bytes, write_error
 from sensorkd.windows.mapped import CacheError
 
 __all__ = ["check_room", "locked", "prune", "remove_stale"]
@@ -20,19 +23,39 @@ RESERVE = 1 << 30
 STALE_SECONDS = 86_400.0
 
 
-@contextmanager
+@contextlib.contextmanager
 def locked(folder: Path, key: str, on_note: Callable[[str], None]) -> Iterator[None]:
-    """One process at a time makes a cache; another waits for it. A lock ends with its process."""
+    """One process at a time makes a cache; another waits for it. A lock ends with its process.
+
+    Raises:
+        CacheError: the folder cannot be written to, or cannot hold locks.
+    """
     lock = FileLock(folder / f"{key}.lock")
     try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        on_note(f"another process makes the cache {folder / key}; waiting for it")
-        lock.acquire()
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            _check_not_ourselves(folder / key)
+            on_note(f"another process makes the cache {folder / key}; waiting for it")
+            lock.acquire()
+    except (OSError, NotImplementedError) as error:
+        raise write_error(folder, error, 0) from error
     try:
         yield
     finally:
         lock.release()
+
+
+def _check_not_ourselves(place: Path) -> None:
+    # A child in which multiprocessing runs the caller's script once more would wait for its own parent.
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise CacheError(
+            "the script is run once more in a child of itself, which makes this cache",
+            file=place,
+            found="a script without a guard, whose own functions or classes are needed in its children",
+            expected='work below `if __name__ == "__main__":`',
+            mend="guard the start of the script, or move those functions and classes to a module",
+        )
 
 
 def remove_stale(folder: Path, key: str, on_note: Callable[[str], None]) -> None:
@@ -41,26 +64,26 @@ def remove_stale(folder: Path, key: str, on_note: Callable[[str], None]) -> None
         if part.name == key + PART or time.time() - _last_use(part) < STALE_SECONDS:
             continue
         lock = FileLock(folder / f"{part.name.removesuffix(PART)}.lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            continue
-        try:
-            on_note(f"removing {part}, which was never finished")
+        # Busy, or another user's: what cannot be removed stays.
+        with contextlib.suppress(OSError), lock.acquire(timeout=0):
             shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
-        finally:
-            lock.release()
+            on_note(f"removed {part}, which was never finished")
 
 
 def _last_use(place: Path) -> float:
     """Seconds since 1970 of the latest change in a folder, or of a file."""
-    times = [item.stat().st_mtime for item in [place, *place.glob("*")] if item.exists()]
-    return max(times, default=0.0)
+    return max((status.st_mtime for status in _statuses([place, *place.glob("*")])), default=0.0)
 
 
 def _stored(place: Path) -> int:
     """Bytes that a folder takes on the disk."""
-    return sum(item.stat().st_blocks * 512 for item in place.glob("*"))
+    return sum(status.st_blocks * 512 for status in _statuses(place.glob("*")))
+
+
+def _statuses(paths: Iterable[Path]) -> Iterator[os.stat_result]:
+    for path in paths:
+        with contextlib.suppress(OSError):  # another process may have removed it meanwhile
+            yield path.stat()
 
 
 def check_room(folder: Path, key: str, needed: int, limit: int) -> None:
@@ -78,11 +101,21 @@ def check_room(folder: Path, key: str, needed: int, limit: int) -> None:
         raise CacheError(
             "there is no room for the cache of windows",
             file=folder,
-            found=f"{needed:,} bytes needed; {stored:,} in other caches, {max(0, free):,} free on the disk",
-            expected=f"at most {limit:,} bytes in all caches, and {RESERVE:,} left free",
-            mend="raise cache.limit, name a folder on another disk (cache.folder), remove older caches "
-            "(sensorkd.windows.cache_folder.prune), or lengthen windows.hop",
+            found=f"{told_bytes(needed)} needed; {told_bytes(stored)} in other caches, "
+            f"{told_bytes(max(0, free))} free on the disk",
+            expected=f"at most {told_bytes(limit)} in all caches, and {told_bytes(RESERVE)} left free",
+            mend=f"{_to_delete(others)}raise cache.limit (GiB), name a folder on another disk "
+            "(cache.folder), or lengthen windows.hop",
         )
+
+
+def _to_delete(others: Sequence[Path]) -> str:
+    """The cache that was not used for the longest time; none that is being made."""
+    sealed = [place for place in others if place.suffix != PART and (place / MANIFEST).exists()]
+    if not sealed:
+        return ""
+    oldest = min(sealed, key=lambda place: _last_use(place / MANIFEST))
+    return f"delete the folder {oldest}, unused for the longest time ({told_bytes(_stored(oldest))}), "
 
 
 def prune(folder: str | Path, *, keep: int) -> list[Path]:

@@ -19,7 +19,7 @@ from sensorkd.windows.plan import WindowPlan
 __all__ = ["READER_VERSION", "cache_key"]
 
 # One more whenever the same archives and plan would be read as other bytes than before.
-READER_VERSION = 1
+READER_VERSION = 2
 
 
 def cache_key(
@@ -54,6 +54,9 @@ def _add(digest: Any, value: Any) -> None:
     digest.update(type(value).__name__.encode() + b"\0")
     if isinstance(value, np.ndarray):
         digest.update(f"{value.dtype.str}{value.shape}\0".encode() + np.ascontiguousarray(value).tobytes())
+    elif isinstance(value, np.dtype):
+        # Not its repr: one and the same dtype has several, and another after it crossed processes.
+        _add(digest, (value.str, dict(value.fields or {})))
     elif dataclasses.is_dataclass(value):
         for field in dataclasses.fields(value):
             _add(digest, field.name)

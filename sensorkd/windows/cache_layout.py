@@ -16,7 +16,7 @@ from sensorkd.encoding import InputEncoding
 from sensorkd.quality import FAULTS
 from sensorkd.windows.mapped import CacheError
 
-__all__ = ["CacheFile", "CacheLayout", "write_at", "write_error"]
+__all__ = ["CacheFile", "CacheLayout", "told_bytes", "write_at", "write_error"]
 
 
 @dataclass(frozen=True)
@@ -105,14 +105,23 @@ def _allocate(descriptor: int, size: int) -> None:
         os.ftruncate(descriptor, size)
 
 
-def write_error(path: Path, error: OSError, needed: int) -> CacheError:
-    """Why a cache cannot be written."""
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+def told_bytes(count: int) -> str:
+    """Bytes as a person reads them, such as `14.3 kB`."""
+    for unit, size, least in (("GiB", 1 << 30, 10**9), ("MB", 10**6, 10**6), ("kB", 1000, 1000)):
+        if count >= least:
+            return f"{count / size:,.0f} {unit}" if count >= 100 * size else f"{count / size:.3g} {unit}"
+    return f"{count} bytes"
+
+
+def write_error(path: Path, error: OSError | NotImplementedError, needed: int) -> CacheError:
+    """Why a cache cannot be written. needed: bytes, 0 where they are not known."""
+    told = error if isinstance(error, OSError) else None
+    full = told is not None and told.errno in (errno.ENOSPC, errno.EDQUOT)
     return CacheError(
         "there is no room for the cache of windows" if full else "the cache of windows cannot be written",
         file=path,
-        found=error.strerror or error,
-        expected=f"a folder in which {needed:,} bytes can be written",
+        found=(told and told.strerror) or error,
+        expected=f"a folder in which {told_bytes(needed) if needed else 'files'} can be written",
         mend="make room, or name a folder on another disk: cache.folder=PATH; archives are untouched",
     )
 

@@ -91,8 +91,15 @@ def open_sealed(place: Path, layout: CacheLayout, *, verify: bool = False) -> Re
     verify: check all samples at once.
 
     Raises:
-        CacheError: it is not as it was sealed.
+        CacheError: it is not as it was sealed, or was removed meanwhile.
     """
+    try:
+        return _open(place, layout, verify=verify)
+    except OSError as error:
+        raise _not_as_sealed(place, repr(error)) from error
+
+
+def _open(place: Path, layout: CacheLayout, *, verify: bool) -> Reading:
     about = _manifest(place)
     columns = {
         name: map_array(place / file.name, file.dtype, file.shape) for name, file in layout.columns.items()
@@ -118,7 +125,8 @@ def open_sealed(place: Path, layout: CacheLayout, *, verify: bool = False) -> Re
         name: samples if len(rows) == layout.windows else SomeRows(samples, rows)
         for name, samples in inputs.items()
     }
-    os.utime(place / MANIFEST)
+    with contextlib.suppress(OSError):
+        os.utime(place / MANIFEST)  # for `prune`; where nobody can write, nothing is pruned
     return Reading(
         WindowSet(kept, presence, coverage, faults, ids, t_ref, names[columns["recording"][rows]]),
         rows,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -99,8 +100,13 @@ class ContentIndex:
 
     def _save(self) -> None:
         part = self._path.with_name(f"{INDEX}.{os.getpid()}.part")
-        part.write_text(json.dumps(self._known), encoding="utf-8")
-        part.replace(self._path)
+        try:
+            part.write_text(json.dumps(self._known), encoding="utf-8")
+            part.replace(self._path)
+        except OSError:
+            # It only saves time, and a sealed cache may lie where nobody can write.
+            with contextlib.suppress(OSError):
+                part.unlink()
 
 
 def check_state(path: Path, before: FileState) -> None:

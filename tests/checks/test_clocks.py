@@ -128,9 +128,36 @@ def test_a_utc_clock_that_was_never_set_or_runs_ahead_is_told(
         assert "1970-01-02T00:00:00.000Z" in findings[0].found
 
 
-def test_a_recording_too_short_for_a_window_is_named_when_asked(record: Record, shake: Any) -> None:
+def test_a_stream_too_short_for_a_window_is_named_when_asked(record: Record, shake: Any) -> None:
     recording = record({"shake": shake()})
     assert not list(check_alignment(recording))
     assert not list(check_alignment(recording, window=10.0))
     (finding,) = check_alignment(recording, window=12.0)
-    assert (finding.check, finding.found, finding.expected) == ("short", "10 s", "at least 12 s")
+    assert (finding.check, finding.found, finding.expected) == (
+        "short",
+        "10 s",
+        "at least 12 s without a gap",
+    )
+
+
+def test_a_window_must_lie_within_a_segment_of_its_stream(record: Record, shake: Any, heat: Any) -> None:
+    recording = with_stream(
+        record({"shake": shake(), "heat": heat()}), "shake", segments=bursts([0, 2, 4, 6, 8])
+    )
+    assert not [item for item in check_alignment(recording, window=1.0) if item.check == "short"]
+    (finding,) = (item for item in check_alignment(recording, window=2.0) if item.check == "short")
+    assert finding.place.stream == "shake"
+    assert finding.found == "1 s, the longest of 5 segments"
+
+
+def test_a_stream_cut_into_segments_that_adjoin_is_told(record: Record, shake: Any) -> None:
+    recording = record({"shake": shake(20.0)})
+    torn = with_stream(recording, "shake", segments=bursts([float(number) for number in range(20)]))
+    (finding,) = check_clocks(torn)
+    assert (finding.check, finding.importance) == ("torn-stream", "hint")
+    assert finding.found == "20 segments, of 1 s on the median; 19 adjoin the next"
+    few = with_stream(recording, "shake", segments=bursts([float(number) for number in range(5)]))
+    assert not list(check_clocks(few))
+    # Bursts of a tenth of a second with a pause behind each, as FEMTO's.
+    apart = with_stream(recording, "shake", segments=bursts([2.0 * number for number in range(20)]))
+    assert not list(check_clocks(apart))

@@ -19,6 +19,7 @@ from sensorkd.recordings import open_recordings
 from sensorkd.recordings.manifest import seal
 from sensorkd.recordings.schema import SCHEMA
 from sensorkd.timeline import SECOND
+from tests.recordings.test_isolated import without_heap
 
 WriteArchive = Callable[..., Path]
 Found = Callable[..., dict[str, list[Finding]]]
@@ -86,7 +87,10 @@ def test_a_folder_without_archives_is_a_finding(tmp_path: Path) -> None:
 
 def test_a_file_that_takes_too_long_is_ended_and_named(write_archive: WriteArchive, heat: Any) -> None:
     path = write_archive({"temperature": heat()})
-    report = validate(path, isolated=True, limits=ChildLimits(seconds=0.001))
+    with h5py.File(path, "r+") as file:
+        file["monday"].attrs["operator"] = "anna"
+    without_heap(path)
+    report = validate(path, isolated=True, limits=ChildLimits(seconds=4.0))
     assert [item.check for item in report.findings] == ["unreadable"]
     assert "does not end" in report.findings[0].found
 

@@ -60,3 +60,46 @@ def test_the_catalogue_tells_of_every_check() -> None:
     text = "\n".join(catalogue_lines(CHECKS.values()))
     for id_, check in CHECKS.items():
         assert f"{id_} ({check.importance}): {check.title}" in text
+
+
+def test_every_bad_file_is_told_with_its_cause_and_its_cure(
+    write_archive: WriteArchive, heat: Any, tmp_path: Path
+) -> None:
+    write_archive({"temperature": heat()}, name="a.h5")
+    for number in range(8):
+        (tmp_path / f"empty{number}.h5").write_bytes(b"")
+    (tmp_path / "table.h5").write_text("time,value\n1,2\n")
+    (tmp_path / "picture.h5").write_bytes(b"\x89PNG" + bytes(600))
+    text = "\n".join(report_lines(validate(tmp_path, jobs=1)))
+    for name, cause, cure in (
+        *((f"empty{number}.h5", "the file is empty", "copy it again") for number in range(8)),
+        ("table.h5", "comma-separated text", "convert other formats first"),
+        ("picture.h5", "a PNG image", "convert other formats first"),
+    ):
+        told = text.split(f"  {tmp_path / name}\n")[1].splitlines()
+        assert cause in told[0] and cure in told[2], told
+
+
+def test_of_many_findings_in_a_file_that_is_refused_the_first_and_their_number_are_told(
+    write_archive: WriteArchive, heat: Any
+) -> None:
+    paths = [
+        write_archive(
+            {"temperature": heat()},
+            name=f"{name}.h5",
+            recordings=tuple(f"r{number:03d}" for number in range(60)),
+        )
+        for name in ("a", "b")
+    ]
+    for path in paths:
+        with h5py.File(path, "r+") as file:
+            for number in range(60):
+                table = file[f"r{number:03d}/streams/temperature/segments"]
+                row = table[()]
+                row["count"] = 1000
+                table[...] = row
+    lines = report_lines(validate(paths, jobs=1))
+    assert len(lines) < 20
+    for path in paths:
+        assert any(line.startswith(f"  {path} at /r000") for line in lines)
+    assert lines.count("    and 59 more like it in this file") == 2

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 import pytest
 
 from sensorkd.cli.__main__ import main
-from sensorkd.recordings import open_recordings
+from sensorkd.recordings import Segments, open_recordings
+from sensorkd.timeline import SECOND
+from tests.recordings.test_logger import left_behind
 
 Run = Callable[..., tuple[int, str, str]]
 WriteArchive = Callable[..., Path]
@@ -150,3 +153,27 @@ def test_salvage_saves_what_can_be_read_into_a_new_file(
 
 def test_a_window_that_a_recording_is_too_short_for_is_named(run: Run, clean: Path) -> None:
     assert "short" in run(clean, "--window", "60")[1]
+
+
+def test_the_stream_that_no_window_fits_is_named(run: Run, write_archive: WriteArchive, shake: Any) -> None:
+    seconds = np.arange(5) * 2 * SECOND
+    runs = Segments(seconds, np.full(5, 100.0), np.arange(5) * 100, np.full(5, 100))
+    path = write_archive({"acceleration": shake(5.0, segments=runs)})
+    out = run(path, "--window", "2", "--select", "short")[1]
+    assert "press.h5::monday acceleration" in out and "1 s, the longest of 5 segments" in out
+
+
+@pytest.mark.parametrize("seconds", ["-1", "0", "nan", "inf"])
+def test_a_window_that_is_no_length_of_time_is_a_usage_error(run: Run, clean: Path, seconds: str) -> None:
+    code, out, err = run(clean, "--window", seconds)
+    assert (code, out) == (2, "")
+    assert "--window" in err and "seconds above 0" in err
+
+
+def test_a_part_that_is_named_itself_is_saved_under_the_name_of_an_archive(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "log").mkdir()
+    part = left_behind(tmp_path / "log")
+    code, out, _ = run(part, "--salvage", tmp_path / "saved")
+    assert code == 2
+    assert "unfinished-file" in out and "700 of 700 samples saved" in out
+    assert open_recordings(tmp_path / "saved")[0].path.suffix == ".h5"

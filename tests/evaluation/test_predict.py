@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
+import h5py
 import pandas as pd
 import pytest
 
 from sensorkd.edge import EdgeBundle
-from sensorkd.errors import ConfigError, MissingExtraError
+from sensorkd.errors import ConfigError, MissingExtraError, SensorkdError
 from sensorkd.evaluation.predict import predict_archives, write_table
+from sensorkd.processes import ChildLimits
 from tests.press_run import write_press
+from tests.recordings.test_isolated import without_heap
 
 TABLE = pd.DataFrame({"recording": ["a", "b"], "time": [1.0, 2.5], "verdict": ["hot", "cold"]})
 
@@ -75,3 +79,25 @@ def test_recordings_that_hold_no_window_are_noted(
     table, notes = predict_archives(EdgeBundle.open(press_bundle), [tmp_path])
     assert set(table["recording"]) == {"p9.h5::shift"}
     assert notes == ["no window from short.h5::monday: its 2 s are shorter than a window"]
+
+
+def test_a_file_that_hangs_its_reader_is_told_and_the_others_are_judged_as_ever(
+    press_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(work))
+    plant = tmp_path / "plant"
+    plant.mkdir()
+    good, bad = write_press(plant, "p9", seed=9), write_press(plant, "p8", seed=8)
+    with h5py.File(bad, "r+") as file:
+        file["shift"].attrs["operator"] = "anna"
+    without_heap(bad)
+    bundle, errors = EdgeBundle.open(press_bundle), list[SensorkdError]()
+    table, _ = predict_archives(
+        bundle, [plant], on_error=errors.append, isolated=ChildLimits(seconds=4.0, memory=4 << 30)
+    )
+    (error,) = errors
+    assert error.file == str(bad) and "does not end" in str(error)
+    assert table.equals(predict_archives(bundle, [good])[0])
+    assert list(work.iterdir()) == []

@@ -47,6 +47,16 @@ if __name__ == "__main__":
     here.made(here.Path(sys.argv[1]), here.Path(sys.argv[2]))
 """
 
+UNGUARDED = """
+import pathlib
+from sensorkd.processes import in_children
+from sensorkd.windows.cache_folder import locked
+def double(item):
+    return 2 * item
+with locked(pathlib.Path(), "k", print):
+    print(list(in_children(double, [1])))
+"""
+
 
 def write(path: Path, seed: int, seconds: float = 20.0) -> None:
     samples = np.random.default_rng(seed).integers(-900, 900, (round(seconds * RATE), 2), dtype=np.int16)
@@ -162,6 +172,18 @@ def test_fault_k10_a_second_maker_waits_for_the_first(archives: Path, tmp_path: 
         process.stdout.close()
     assert len(list(tmp_path.glob("*/cache.json"))) == 1
     same_as_read(made(archives, tmp_path), archives)
+
+
+def test_fault_k10_a_script_that_runs_again_in_its_child_does_not_wait_for_itself(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(UNGUARDED)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, env=environment, capture_output=True, text=True,
+        check=False, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "run once more in a child of itself" in done.stderr
+    assert "the child process could not start" in done.stderr
 
 
 def test_fault_k11_an_archive_edited_afterwards_gives_another_cache_and_a_touched_one_does_not(

@@ -190,6 +190,9 @@ def test_what_came_before_an_error_of_the_program_is_sealed(tmp_path: Path) -> N
         ("shake", told(0, 1)[:, 0], BEGIN, "shape (n, 2)"),
         ("shake", told(0, 1), None, "needs a time"),
         ("shake", told(0, 1), 2**63, "years 1685"),
+        ("shake", told(0, 1), 1.7e18, "give time.time_ns()"),
+        ("shake", told(0, 1), 1_700_000_000, "nanoseconds, as time.time_ns() does"),
+        ("shake", told(0, 1), 1_700_000_000_000_000, "nanoseconds, as time.time_ns() does"),
     ],
 )
 def test_a_block_that_is_not_what_was_announced_is_refused_and_the_next_is_taken(
@@ -198,8 +201,6 @@ def test_a_block_that_is_not_what_was_announced_is_refused_and_the_next_is_taken
     with begin(tmp_path) as logger:
         with refused(tmp_path, why, inside=f"streams/{name}"):
             logger.append(name, block, t0=t0)
-        with pytest.raises(TypeError):
-            logger.append("shake", told(0, 1), t0=1.5)  # type: ignore[arg-type]
         logger.append("shake", told(0, 5), t0=BEGIN)
     np.testing.assert_array_equal(logged(tmp_path), np.arange(5))
 
@@ -285,29 +286,31 @@ def follow(clock: StreamClock, first: int, count: int, t0: int | None) -> Any:
     return placed
 
 
-@pytest.mark.parametrize("off", [0, 5_000_000, -5_000_000, 4_999_999])
-def test_a_block_within_half_a_period_of_its_place_continues(clock: StreamClock, off: int) -> None:
+@pytest.mark.parametrize("off", [0, 5_000_000, -5_000_000, 20_000_000, -20_000_000])
+def test_a_block_within_tolerance_of_its_place_continues(clock: StreamClock, off: int) -> None:
     placed = follow(clock, 100, 100, SECOND + off)
     assert (placed.skip, placed.begins, placed.kind) == (0, False, "")
-    assert clock.end == 2 * SECOND
+    assert abs(clock.end - 2 * SECOND) <= abs(off)
 
 
-def test_a_block_later_than_that_leaves_a_gap(clock: StreamClock) -> None:
-    placed = follow(clock, 100, 100, SECOND + 10_000_000)
+def test_a_block_later_than_that_leaves_a_gap() -> None:
+    strict = StreamClock(100.0, 0.005)
+    follow(strict, 0, 100, 0)
+    placed = follow(strict, 100, 100, SECOND + 10_000_000)
     assert (placed.begins, placed.kind, placed.told) == (True, "gap", (SECOND, SECOND + 10_000_000))
+    assert placed.missing == 1
 
 
-def test_a_sensor_that_is_faster_than_it_says_gives_its_segment_the_rate_it_had(clock: StreamClock) -> None:
-    for number in range(1, 20):  # 200 ppm fast
+def test_a_sensor_that_is_faster_than_it_says_stays_in_one_segment(clock: StreamClock) -> None:
+    for number in range(1, 2000):  # 200 ppm fast: 0.4 s in all
         placed = follow(clock, number * 100, 100, number * 999_800_000)
-        assert (placed.skip, placed.kind) == (0, "")
-        if placed.begins:
-            assert placed.rate == pytest.approx(100.02, rel=1e-6)
+        assert (placed.skip, placed.begins, placed.kind) == (0, False, "")
+    assert clock.end == pytest.approx(2000 * 999_800_000, abs=10_000)
 
 
 def test_of_a_block_that_came_in_part_the_rest_is_taken(clock: StreamClock) -> None:
     placed = follow(clock, 70, 100, 700_000_000)
-    assert (placed.skip, placed.begins, placed.kind) == (30, False, "late")
+    assert (placed.skip, placed.begins, placed.kind) == (30, False, "repeated")
     assert clock.end == 1_700_000_000
 
 

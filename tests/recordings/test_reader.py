@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
-from sensorkd.errors import ArchiveError
+from sensorkd.errors import ArchiveError, SensorkdError
 from sensorkd.recordings import Recording, open_recordings
 
 
@@ -169,3 +169,58 @@ def test_what_h5py_raises_on_damage_becomes_an_archive_error(
         monkeypatch.setattr("sensorkd.recordings.reader.read_archive", broken)
         with refused(path, "structure is damaged", type(raised).__name__):
             open_recordings(path)
+
+
+def test_a_dangling_link_and_a_pipe_are_errors_of_their_own(
+    write_archive: Any, heat: Any, tmp_path: Path
+) -> None:
+    write_archive({"t": heat()}, name="plant/a.h5")
+    (tmp_path / "plant" / "m01.h5").symlink_to("gone.h5")
+    os.mkfifo(tmp_path / "plant" / "pipe.h5")
+    (tmp_path / "plant" / "turns.h5").symlink_to("turns.h5")
+    errors: list[SensorkdError] = []
+    assert [item.id for item in open_recordings(tmp_path / "plant", on_error=errors.append)] == [
+        "a.h5::monday"
+    ]
+    assert [(Path(str(error.file)).name, error.problem) for error in errors] == [
+        (name, "not a regular file") for name in ("m01.h5", "pipe.h5", "turns.h5")
+    ]
+    assert all(error.found and error.expected and error.mend for error in errors)
+    assert "a link to gone.h5, which leads nowhere" in str(errors[0])
+    with pytest.raises(ArchiveError, match="a pipe"):
+        open_recordings(tmp_path / "plant" / "pipe.h5")
+
+
+def test_folders_behind_links_and_with_the_name_of_an_archive_are_searched(
+    write_archive: Any, heat: Any, tmp_path: Path
+) -> None:
+    write_archive({"t": heat()}, name="disk/a.h5")
+    write_archive({"t": heat()}, name="plant/day.h5/b.h5")
+    (tmp_path / "plant" / "archive").symlink_to(tmp_path / "disk")
+    (tmp_path / "disk" / "back").symlink_to(tmp_path / "plant")
+    ids = [item.id for item in open_recordings(tmp_path / "plant")]
+    assert ids == ["archive/a.h5::monday", "day.h5/b.h5::monday"]
+
+
+def test_a_file_with_several_names_is_opened_once_by_the_name_that_is_no_link(
+    write_archive: Any, heat: Any, tmp_path: Path
+) -> None:
+    write_archive({"t": heat()}, name="plant/2025/a.h5")
+    (tmp_path / "plant" / "0-newest.h5").symlink_to("2025/a.h5")
+    (tmp_path / "plant" / "0-current").symlink_to("2025")
+    assert [item.id for item in open_recordings(tmp_path / "plant")] == ["2025/a.h5::monday"]
+
+
+@pytest.mark.parametrize("store", [".store/8f3a", ".store/8f3a.h5", "store/8f3a"])
+def test_links_into_a_store_beside_them_name_its_files(
+    write_archive: Any, heat: Any, tmp_path: Path, store: str
+) -> None:
+    write_archive({"t": heat()}, name=f"plant/{store}")
+    (tmp_path / "plant" / "m01.h5").symlink_to(store)
+    assert [item.id for item in open_recordings(tmp_path / "plant")] == ["m01.h5::monday"]
+
+
+def test_a_folder_with_nothing_but_an_unfinished_file_says_so(tmp_path: Path) -> None:
+    (tmp_path / "a.h5.part").write_bytes(b"x")
+    with pytest.raises(ArchiveError, match=r"no archives(.|\n)*a\.h5\.part(.|\n)*start it there again"):
+        open_recordings(tmp_path)

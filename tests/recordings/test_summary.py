@@ -23,6 +23,7 @@ def test_a_recording_is_described_without_its_samples(record: Any, shake: Any, h
     told = describe(recording)
     first = told.streams[0]
     assert (first.segments, first.longest_gap, first.seconds, first.samples) == (2, 1.0, 6.0, 500)
+    assert first.logged == 5.0
     assert (first.chunks, first.compression) == ((400, 2), "gzip")
     assert told.labels == {"state": {"idle": 3.0, "run": 3.0}}
     assert json.loads(json.dumps(told.to_json()))["streams"][1]["unit"] == "degC"
@@ -30,7 +31,7 @@ def test_a_recording_is_described_without_its_samples(record: Any, shake: Any, h
     for word in (
         "press.h5::monday",
         "machine=press 4",
-        "2 segments, longest gap 1 s",
+        "6.000 s from 0.000, 2 segments, longest gap 1 s, 5.000 s logged",
         "100 Hz",
         "[degC]",
         "idle 3 s",
@@ -83,3 +84,11 @@ def test_many_recordings_are_counted_by_stream_rate_and_class(
         "label state (recordings): run 3",
     ):
         assert word in text, text
+
+
+def test_hours_are_those_that_were_logged_not_those_between(record: Any, shake: Any) -> None:
+    far = Segments(
+        np.array([0, 1_700_000_000 * SECOND]), np.full(2, 100.0), np.array([0, 18_000]), np.full(2, 18_000)
+    )
+    text = "\n".join(summarise([describe(record({"acceleration": shake(360.0, segments=far)}))]))
+    assert "acceleration: in 1 of 1, 100 Hz, 0.1 h" in text

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import pickle
+import re
+import shutil
 import signal
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +20,15 @@ import pytest
 from sensorkd.errors import WindowError
 from sensorkd.processes import ChildLimits
 from sensorkd.recordings import Recording, Stream, open_recordings
+from sensorkd.recordings.isolated import open_isolated
 from sensorkd.timeline import SECOND
+from sensorkd.windows import cache_seal
 from sensorkd.windows.arrays import Reading, WindowSet
 from sensorkd.windows.cache import CacheSettings, cached_windows
 from sensorkd.windows.cache_folder import prune
+from sensorkd.windows.cache_key import cache_key
+from sensorkd.windows.cache_layout import told_bytes
+from sensorkd.windows.content import ContentIndex
 from sensorkd.windows.mapped import CacheError
 from sensorkd.windows.plan import WindowPlan, plan_windows
 from sensorkd.windows.read import read_windows
@@ -113,6 +123,7 @@ def test_a_cache_is_announced_made_once_and_used_by_all(
     (place,) = sealed(settings)
     made = (place / "input0.raw").stat()
     assert len(notes) == 1 and f"{len(plan)} windows" in notes[0] and str(place) in notes[0]
+    assert re.search(r"windows, [0-9.]+ kB: ", notes[0])
     cached(on_note=notes.append)
     assert len(notes) == 1
     assert (place / "input0.raw").stat() == made
@@ -261,7 +272,9 @@ def test_a_cache_larger_than_its_limit_is_refused_before_anything_is_read(
     cached()
     with pytest.raises(CacheError, match="no room") as caught:
         cached(limit=30_000, samples=False)
-    assert "30,000 bytes in all caches" in str(caught.value) and "cache.limit" in str(caught.value)
+    (place,) = sealed(settings)
+    assert "at most 30 kB in all caches" in str(caught.value) and "cache.limit" in str(caught.value)
+    assert f"delete the folder {place}, unused" in str(caught.value)  # its user may have no Python at hand
     assert not list(settings.folder.glob("*.part"))
 
 
@@ -282,3 +295,93 @@ def test_a_folder_that_cannot_be_made_is_told(cached: Callable[..., Reading], tm
     with pytest.raises(CacheError, match="cannot be written") as caught:
         cached(folder=tmp_path / "file" / "cache")
     assert "cache.folder" in str(caught.value)
+
+
+@contextmanager
+def read_only(folder: Path) -> Iterator[None]:
+    """Let nobody write to a folder meanwhile; root is only stopped by a mount."""
+    if os.geteuid() != 0:
+        folder.chmod(0o555)
+        try:
+            yield
+        finally:
+            folder.chmod(0o755)
+        return
+    if subprocess.run(["mount", "--bind", folder, folder], check=False, capture_output=True).returncode:
+        pytest.skip("a folder cannot be mounted here")
+    try:
+        subprocess.run(["mount", "-o", "remount,ro,bind", folder], check=True)
+        yield
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions and mounts of POSIX")
+def test_a_cache_in_a_folder_that_is_read_only_is_used_and_another_is_told_to_be_impossible(
+    cached: Callable[..., Reading],
+    settings: CacheSettings,
+    presses: list[Recording],
+    plan: WindowPlan,
+    kinds: Any,
+) -> None:
+    cached()
+    (settings.folder / "content.json").unlink()
+    before, notes = sorted(settings.folder.rglob("*")), list[str]()
+    with read_only(settings.folder):
+        same(cached(on_note=notes.append).windows, read_windows(presses, plan, kinds))
+        with pytest.raises(CacheError, match="cannot be written") as caught:
+            cached(samples=False, on_note=notes.append)
+    assert notes == [] and "cache.folder=PATH" in str(caught.value) and caught.value.file
+    assert [path for path in before if path.suffix != ".lock"] == [
+        path for path in sorted(settings.folder.rglob("*")) if path.suffix != ".lock"
+    ]
+
+
+def test_a_cache_that_is_removed_while_it_is_opened_is_made_again(
+    cached: Callable[..., Reading],
+    presses: list[Recording],
+    plan: WindowPlan,
+    kinds: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cached()
+    notes, hashed = list[str](), cache_seal._hash
+
+    def pruned(path: Path) -> str:
+        monkeypatch.setattr(cache_seal, "_hash", hashed)
+        shutil.rmtree(path.parent)
+        return hashed(path)
+
+    monkeypatch.setattr(cache_seal, "_hash", pruned)
+    same(cached(on_note=notes.append).windows, read_windows(presses, plan, kinds))
+    assert "FileNotFoundError" in notes[0] and "it is made again" in notes[0]
+
+
+def test_recordings_that_crossed_processes_have_the_same_cache(
+    presses: list[Recording], plan: WindowPlan, kinds: Any, settings: CacheSettings
+) -> None:
+    paths = [recording.path for recording in presses]
+    settings.folder.mkdir()
+    contents: Any = ContentIndex(settings.folder).look_up(paths)
+    keys = {
+        cache_key(recordings, plan, kinds, contents, samples=True)
+        for recordings in (presses, pickle.loads(pickle.dumps(presses)), open_isolated(paths))
+    }
+    assert len(keys) == 1
+
+
+@pytest.mark.parametrize(
+    ("count", "told"),
+    [
+        (0, "0 bytes"),
+        (999, "999 bytes"),
+        (14_300, "14.3 kB"),
+        (999_999, "1,000 kB"),
+        (10**9 - 1, "1,000 MB"),
+        (10**9, "0.931 GiB"),
+        (64 << 30, "64 GiB"),
+        (5000 << 30, "5,000 GiB"),
+    ],
+)
+def test_bytes_are_told_for_people(count: int, told: str) -> None:
+    assert told_bytes(count) == told
