@@ -7,7 +7,10 @@ window is read once before.
 from __future__ import annotations
 
 import dataclasses
+import functools
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +24,7 @@ from sensorkd.windows.arrays import Reading
 from sensorkd.windows.cache import CacheSettings, cached_windows
 from sensorkd.windows.content import FileState, check_state, state_of
 from sensorkd.windows.inputs import read_samples
+from sensorkd.windows.mapped import CacheError
 from sensorkd.windows.plan import WindowPlan
 from sensorkd.windows.samples import LazySamples
 
@@ -92,9 +96,15 @@ def direct_windows(
 
     on_note: is also told of archives whose chunks make random windows slow.
     """
-    reading = cached_windows(
-        recordings, plan, encodings, settings, samples=False, progress=progress, on_note=on_note
+    judge = functools.partial(
+        cached_windows, recordings, plan, encodings, samples=False, progress=progress, on_note=on_note
     )
+    try:
+        reading = judge(settings)
+    except CacheError:
+        # What is known of each window is small. It needs no place that lasts: maps outlive their files.
+        with tempfile.TemporaryDirectory(prefix="sensorkd-") as folder:
+            reading = judge(dataclasses.replace(settings, folder=Path(folder)))
     kept = plan.select(reading.rows)
     of_windows = [recordings[index] for index in kept.recording.tolist()]
     present = reading.windows.presence > 0

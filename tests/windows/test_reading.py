@@ -20,7 +20,7 @@ from sensorkd.windows.direct import ArchiveSamples, chunk_notes
 from sensorkd.windows.mapped import CacheError, MappedSamples
 from sensorkd.windows.plan import WindowPlan, plan_windows
 from sensorkd.windows.read import read_windows
-from sensorkd.windows.reading import ReadingSettings, read_plan, window_bytes
+from sensorkd.windows.reading import ReadingMode, ReadingSettings, read_plan, window_bytes
 
 
 @pytest.fixture
@@ -102,6 +102,20 @@ def test_isolated_archives_are_never_read_here(
     assert isinstance(windows.inputs["acceleration"], MappedSamples)
     with pytest.raises(CacheError, match="no room"):
         read_plan(recordings, plan, encodings(), settings(tmp_path / "x", isolated=True, limit=1))
+
+
+@pytest.mark.parametrize("mode", ["auto", "direct"])
+def test_archives_are_read_directly_where_nothing_can_be_written(
+    recordings: list[Recording], plan: WindowPlan, encodings: Any, tmp_path: Path, mode: ReadingMode
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    nowhere = settings(tmp_path / "file" / "cache", mode=mode, memory=1)
+    windows = read_plan(recordings, plan, encodings(), nowhere).windows
+    kept = read_plan(recordings, plan, encodings(), settings(tmp_path, mode="memory")).windows
+    assert isinstance(windows.inputs["acceleration"], ArchiveSamples)
+    assert np.array_equal(windows.presence, kept.presence)
+    for row in range(len(kept)):
+        assert np.array_equal(windows.inputs["acceleration"][row], kept.inputs["acceleration"][row])
 
 
 def test_an_archive_that_changes_while_it_is_read_directly_is_told(
