@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import settings
 
 from sensorkd.errors import SensorkdError
@@ -111,6 +112,27 @@ def heat() -> Callable[..., dict[str, Any]]:
         return {"samples": samples, "rate": rate, "modality": "temperature", "unit": "degC", **changes}
 
     return arguments
+
+
+@pytest.fixture
+def layout_file(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a layout of three axes of acceleration at 50 Hz; keyword arguments change the stream."""
+
+    def write(top: dict[str, Any] | None = None, **stream: Any) -> Path:
+        defaults = {
+            "modality": "acceleration",
+            "samples": "data",
+            "axes": ["time", "channel"],
+            "unit": "g",
+            "rate": 50.0,
+        }
+        told = {key: value for key, value in {**defaults, **stream}.items() if value is not None}
+        tree = {"schema": "layout-1.0", "name": "lab", "clock": "relative", "streams": {"shake": told}}
+        path = tmp_path / "lab.yaml"
+        path.write_text(yaml.safe_dump({**tree, **(top or {})}), encoding="utf-8")
+        return path
+
+    return write
 
 
 # The whole road's fixtures are made once and used by several rooms.

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from sensorkd.checks import Finding, validate
 
@@ -25,24 +24,3 @@ def found() -> Found:
         return by_check
 
     return check
-
-
-@pytest.fixture
-def layout_file(tmp_path: Path) -> Callable[..., Path]:
-    """Writes a layout of three axes of acceleration at 50 Hz; keyword arguments change the stream."""
-
-    def write(top: dict[str, Any] | None = None, **stream: Any) -> Path:
-        defaults = {
-            "modality": "acceleration",
-            "samples": "data",
-            "axes": ["time", "channel"],
-            "unit": "g",
-            "rate": 50.0,
-        }
-        told = {key: value for key, value in {**defaults, **stream}.items() if value is not None}
-        tree = {"schema": "layout-1.0", "name": "lab", "clock": "relative", "streams": {"shake": told}}
-        path = tmp_path / "lab.yaml"
-        path.write_text(yaml.safe_dump({**tree, **(top or {})}), encoding="utf-8")
-        return path
-
-    return write

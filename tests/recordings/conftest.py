@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 import pytest
-import yaml
 
 from sensorkd.recordings import Layout, load_layout
 
@@ -37,29 +34,3 @@ def trials(tmp_path: Path) -> Path:
                 group[f"{name}/value"] = np.arange(480, dtype=np.float32).reshape(160, 3) + trial
                 group[f"{name}/value"].attrs.update(unit=unit, rate_hz=50.0)
     return path
-
-
-@pytest.fixture
-def layout_file(tmp_path: Path) -> Callable[..., Path]:
-    """Writes a layout of one stream; keyword arguments change the stream, `top` the tree above it."""
-
-    def write(top: dict[str, Any] | None = None, **stream: Any) -> Path:
-        defaults = {
-            "modality": "acceleration",
-            "samples": "data",
-            "axes": ["time", "channel"],
-            "unit": "g",
-            "rate": 50.0,
-        }
-        tree = {
-            "schema": "layout-1.0",
-            "name": "lab",
-            "clock": "relative",
-            "streams": {"shake": {**defaults, **stream}},
-            **(top or {}),
-        }
-        path = tmp_path / "lab.yaml"
-        path.write_text(yaml.safe_dump(tree), encoding="utf-8")
-        return path
-
-    return write
