@@ -94,7 +94,7 @@ class SensorAdapter(ABC):
         """One feature map a stage, from what the frontend gives. Default: a 1-D CNN."""
         from sensorkd.models.encoders import SignalEncoder
 
-        return SignalEncoder(channels, size.signal_widths, steps=encoding.steps)
+        return SignalEncoder(channels, size.signal_widths, steps=encoding.steps, norm=size.norm)
 
     def pretext(self) -> tuple[Transform, ...]:
         """t_1 (identity) .. t_M. Default: a family for slow signals."""

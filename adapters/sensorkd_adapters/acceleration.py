@@ -64,7 +64,9 @@ class AccelerationAdapter(SensorAdapter):
             return super().build_encoder(channels, encoding, size)
         from sensorkd.models.spectrum import SpectrumEncoder
 
-        return SpectrumEncoder(channels, size.signal_widths, steps=encoding.steps, bands=self.bands)
+        return SpectrumEncoder(
+            channels, size.signal_widths, steps=encoding.steps, bands=self.bands, norm=size.norm
+        )
 
     def pretext(self) -> tuple[Transform, ...]:
         """Identity, time reversal, sign flip, both; for spectra, which show no sign, their mirror."""

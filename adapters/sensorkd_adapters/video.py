@@ -92,7 +92,7 @@ class VideoAdapter(SensorAdapter):
         """2-D convolutions on frames, 1-D ones along time."""
         from sensorkd.models.encoders import VideoEncoder
 
-        return VideoEncoder(channels, size.video_widths, steps=encoding.steps)
+        return VideoEncoder(channels, size.video_widths, steps=encoding.steps, norm=size.norm)
 
     def pretext(self) -> tuple[Transform, ...]:
         """Flips, or quarter turns."""

@@ -8,6 +8,7 @@ import typer
 
 from sensorkd._version import __version__
 from sensorkd.cli import (
+    benchmark,
     demo,
     evaluate,
     export,
@@ -48,5 +49,7 @@ def _root(
     """Every verb takes --json (one object on standard output, nothing else) and --debug (tracebacks)."""
 
 
-for verb in (demo, import_, inspect, validate, train, evaluate, report, export, verify, windows, predict):
+for verb in (
+    demo, import_, inspect, validate, train, evaluate, benchmark, report, export, verify, windows, predict
+):  # fmt: skip
     app.command(name=verb.__name__.rsplit(".", 1)[-1].rstrip("_"))(verb.run)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from sensorkd.distillation.method_checks import check_method
 from sensorkd.errors import ConfigError, nearest
 
 __all__ = ["METHODS", "Method", "method_named"]
 
-EarlierSelfName = Literal["none", "snapshot", "ema"]
+EarlierSelfName = Literal["none", "snapshot", "ema", "last_visit"]
 AUXILIARY_TERMS = ("sad", "cross", "deep", "feat", "out")
+TEACHER_TERMS = ("kd", "joint", "relation")
+# Those that need no label: windows without one have them too, under the name with this behind it.
+UNLABELLED = "_unlabelled"
 
 
 @dataclass(frozen=True)
@@ -23,9 +26,26 @@ class Method:
     sad: joint labels on every auxiliary. cross: a fused stage teaches its modalities. deep: the deepest
     fused auxiliary teaches the shallower ones. feat: L2 between their projections. out: the deepest
     auxiliary teaches the classifier that ships.
+    kd: the teacher's classifier teaches the student's. joint: every auxiliary of the teacher teaches the
+    same one of the student. relation: views resemble their windows as they do to the teacher. teacher:
+    whether it learned by labels alone (`plain`) or with joint labels (`layered`).
     views: views of a window in a step, the identity and `views - 1` others drawn at random.
+    pretext: auxiliaries learn class and transform; else the class alone, of identity views.
+    auxiliaries: after which stages they stand: of each modality, of the fusion, or both.
+    smoothing: share of a label that is spread over all classes. mixup: both parameters of the Beta
+    distribution that pairs of windows are mixed by; 0 mixes none.
+    earlier: which earlier self softens targets: `snapshot`, of the epoch before; `ema`, a moving average
+    with `decay`; `last_visit`, what was said of the window when it was last seen, up to `max_age` steps ago.
     alpha: how far targets are softened by the earlier self at the end; it rises linearly in steps from
-    0 after `warmup`, a share of the steps.
+    0 after `warmup`, a share of the steps. confidence: windows whose class it is less sure of are not
+    softened.
+    balance: `fixed` weights as they stand, or `auto`: they are learned in the run.
+    unlabelled: weight of all terms of windows without a label; 0: they are not used. pseudo: how these are
+    taught a class: by the likeliest one (`hard`), by all as likely as they are (`soft`, or `mse`: as
+    squared differences), or not (`none`). pseudo_from: whose word that is. threshold: how likely a class
+    must be. align: predictions are first brought to the class shares of the labels. ramp: share of the
+    steps over which the weight of pseudo-labels rises linearly from 0. strong: they are read from the window
+    as it was logged, without augmentation and with all its sensors, and learned on the changed one.
     """
 
     name: str
@@ -39,70 +59,143 @@ class Method:
     earlier: EarlierSelfName = "none"
     alpha: float = 0.0
     warmup: float = 0.3
+    kd: float = 0.0
+    joint: float = 0.0
+    relation: float = 0.0
+    teacher: Literal["none", "plain", "layered"] = "none"
+    pretext: bool = True
+    auxiliaries: Literal["both", "modality", "fused"] = "both"
+    smoothing: float = 0.0
+    mixup: float = 0.0
+    decay: float = 0.995
+    max_age: int = 2000
+    confidence: float = 0.0
+    balance: Literal["fixed", "auto"] = "fixed"
+    unlabelled: float = 0.0
+    pseudo: Literal["none", "hard", "soft", "mse"] = "none"
+    pseudo_from: Literal["self", "earlier"] = "self"
+    threshold: float = 0.0
+    align: bool = False
+    ramp: float = 0.0
+    strong: bool = False
 
     def __post_init__(self) -> None:
-        weights = {name: float(getattr(self, name)) for name in AUXILIARY_TERMS}
-        if not all(0 <= weight < math.inf for weight in weights.values()):
-            raise ConfigError(
-                "a loss weight is negative or not finite",
-                inside="method",
-                found=weights,
-                expected="0, which switches a term off, or more",
-            )
-        if (self.alpha > 0) != (self.earlier != "none"):
-            raise ConfigError(
-                "softened targets need both an earlier self and an alpha above 0",
-                inside="method",
-                found=f"earlier: {self.earlier}, alpha: {self.alpha}",
-                expected="both, or neither",
-            )
-        good = 0 <= self.alpha < 1 and 0 <= self.warmup < 1 and 0 < self.temperature < math.inf
-        if not good or self.views < 1:
-            raise ConfigError(
-                "a method's number is out of range",
-                inside="method",
-                found=self,
-                expected="0 <= alpha < 1, 0 <= warmup < 1, temperature > 0, views >= 1",
-            )
-        if self.views > 1 and not self.layered:
-            raise ConfigError(
-                "views beyond the identity serve the auxiliaries only",
-                inside="method",
-                found=f"views: {self.views} with every auxiliary term at 0",
-                expected="views: 1, or sad above 0",
-            )
+        check_method(self)
 
     @property
     def layered(self) -> bool:
         """Whether the auxiliaries take part."""
-        return any(getattr(self, name) > 0 for name in AUXILIARY_TERMS)
+        return any(getattr(self, name) > 0 for name in (*AUXILIARY_TERMS, "joint", "relation"))
+
+    @property
+    def pseudo_labels(self) -> bool:
+        """Whether windows without a label are taught a class."""
+        return self.unlabelled > 0 and self.pseudo != "none"
+
+    @property
+    def pseudo_from_earlier(self) -> bool:
+        """Whether the earlier self says which."""
+        return self.pseudo_labels and self.pseudo_from == "earlier"
 
     def weights(self) -> dict[str, float]:
-        """Term -> weight of the terms that are on."""
-        on = {name: float(getattr(self, name)) for name in AUXILIARY_TERMS if getattr(self, name) > 0}
-        return {"label": 1.0, **on}
+        """Term -> weight of the terms of labelled windows that are on."""
+        terms = (*AUXILIARY_TERMS, *TEACHER_TERMS)
+        return {"label": 1.0, **{name: float(getattr(self, name)) for name in terms if getattr(self, name)}}
+
+    def unlabelled_weights(self, step: int, steps: int) -> dict[str, float]:
+        """Term -> weight of the terms of windows without a label, in a step.
+
+        What needs no label at all has its full weight from the start: it is true from the start. Only
+        pseudo-labels wait for the network to know something.
+        """
+        if not self.unlabelled:
+            return {}
+        weights = {name: weight for name, weight in self.weights().items() if name != "label"}
+        if not self.pretext:
+            # Without a transform to name, a window without a label has nothing to say.
+            weights.pop("sad", None)
+        if self.alpha:
+            weights["past"] = 1.0
+        told = {name + UNLABELLED: self.unlabelled * weight for name, weight in weights.items()}
+        if self.pseudo != "none":
+            risen = min(1.0, step / (self.ramp * steps)) if self.ramp else 1.0
+            told["pseudo"] = self.unlabelled * risen
+            if self.sad:
+                told["pseudo_sad"] = self.unlabelled * risen * self.sad
+        return told
 
     def alpha_at(self, step: int, steps: int) -> float:
         """alpha in a step: 0 during the warm-up, then linear to `alpha` (PS-KD, counted in steps)."""
         progress = step / max(1, steps)
         return self.alpha * max(0.0, (progress - self.warmup) / (1.0 - self.warmup))
 
+    def changed(self) -> dict[str, Any]:
+        """Numbers that are not at their defaults, and those that methods had from the beginning."""
+        always = ("name", *AUXILIARY_TERMS, "views", "temperature", "earlier", "alpha", "warmup")
+        return {
+            item.name: getattr(self, item.name)
+            for item in dataclasses.fields(self)
+            if item.name in always or getattr(self, item.name) != item.default
+        }
+
 
 METHODS = {
-    "ce": Method("ce"),
-    "sad": Method("sad", sad=1.0, views=2),
-    "lsskd": Method(
-        "lsskd",
-        sad=1.0,
-        cross=0.5,
-        deep=0.5,
-        feat=0.005,
-        out=1.0,
-        views=2,
-        earlier="snapshot",
-        alpha=0.3,
-        warmup=0.3,
-    ),
+    method.name: method
+    for method in (
+        Method("ce"),
+        # Szegedy et al., CVPR 2016.
+        Method("label_smoothing", smoothing=0.1),
+        # Zhang et al., ICLR 2018.
+        Method("mixup", mixup=0.2),
+        # Kim et al., ICCV 2021; alpha rises from the first step to 0.8, as published.
+        Method("ps_kd", earlier="last_visit", alpha=0.8, warmup=0.0),
+        # Zhang et al., ICCV 2019; weights and temperature as published, up to (1 - 0.3) on the labels.
+        Method(
+            "byot",
+            sad=1.0,
+            deep=0.3,
+            feat=0.03,
+            temperature=3.0,
+            pretext=False,
+            auxiliaries="fused",
+        ),
+        # Yang et al., IJCAI 2021, the auxiliaries alone.
+        Method("sad", sad=1.0, views=2),
+        # Hinton et al., 2015.
+        Method("kd", kd=1.0, teacher="plain", temperature=4.0),
+        # Xu et al., ECCV 2020.
+        Method("sskd", kd=1.0, relation=1.0, teacher="layered", views=2, temperature=4.0),
+        # Yang et al., IJCAI 2021.
+        Method("hsakd", kd=1.0, joint=1.0, teacher="layered", views=2, temperature=3.0),
+        Method(
+            "lsskd",
+            sad=1.0,
+            cross=0.5,
+            deep=0.5,
+            feat=0.005,
+            out=1.0,
+            views=2,
+            earlier="snapshot",
+            alpha=0.3,
+            warmup=0.3,
+        ),
+        # Lee, ICML workshop 2013.
+        Method("pseudo_label", unlabelled=1.0, pseudo="hard", ramp=0.5),
+        # Sohn et al., NeurIPS 2020.
+        Method("fixmatch", unlabelled=1.0, pseudo="hard", threshold=0.95, strong=True),
+        # Tarvainen & Valpola, NeurIPS 2017; of 100 times the squared difference, as published. Their decay
+        # of 0.999 is for tens of thousands of steps.
+        Method(
+            "mean_teacher",
+            unlabelled=100.0,
+            pseudo="mse",
+            pseudo_from="earlier",
+            earlier="ema",
+            decay=0.99,
+            ramp=0.2,
+            strong=True,
+        ),
+    )
 }
 
 

@@ -10,24 +10,41 @@ import torch
 from torch import Tensor
 
 from sensorkd.distillation.methods import Method
+from sensorkd.distillation.sight import Said, Sight, without_dropout
 from sensorkd.models.layered import LayeredOutput, LayeredStudent
 
 __all__ = ["EarlierSelf", "Ema", "Snapshot", "earlier_self"]
 
 
 class EarlierSelf(Protocol):
-    """Says what the network thought before of the very views it sees now."""
+    """Says what the network thought before of the views it sees now."""
 
-    network: LayeredStudent
+    def recall(self, sight: Sight, *, step: int) -> Said:
+        """What it says, in a step (0, 1, ...)."""
+        ...
+
+    def visit(self, sight: Sight, output: LayeredOutput, *, step: int) -> None:
+        """Take note of what the network says in a step."""
+        ...
 
     def observe(self, layered: LayeredStudent, step: int) -> None:
         """Take note of the network after step number `step` (1, 2, ...)."""
         ...
 
-    def recall(
-        self, prepared: Mapping[str, Tensor], presence: Tensor, fusion_presence: Tensor, *, views: int = 1
-    ) -> LayeredOutput:
-        """Its output for prepared floats, view by view."""
+    def state(self) -> dict[str, Tensor]:
+        """What a resumed run needs of it."""
+        ...
+
+    def load_state(self, tensors: Mapping[str, Tensor]) -> None:
+        """The inverse of `state`."""
+        ...
+
+    def seal(self, epoch: int) -> None:
+        """Keep what is too large for a checkpoint, for the one that is written next."""
+        ...
+
+    def unseal(self, epoch: int) -> None:
+        """Go back to what was kept for the checkpoint of an epoch."""
         ...
 
 
@@ -41,17 +58,29 @@ class _Kept:
         # It normalises by the batch it sees, as the network that learns does: running statistics mix
         # views and lag behind.
         self.network.train()
-        for module in self.network.modules():
-            # Of any kind: an adapter's encoder may hold one that drops channels.
-            if isinstance(module, torch.nn.modules.dropout._DropoutNd):
-                module.eval()
+        without_dropout(self.network)
 
     @torch.no_grad()
-    def recall(
-        self, prepared: Mapping[str, Tensor], presence: Tensor, fusion_presence: Tensor, *, views: int = 1
-    ) -> LayeredOutput:
-        """Its output for prepared floats (V * B, C, T, ...), normalised view by view as its heir's is."""
-        return self.network.by_view(prepared, presence, fusion_presence, views=views)
+    def recall(self, sight: Sight, *, step: int = 0) -> Said:
+        """Its output for the very rows, normalised view by view as its heir's is."""
+        return Said(sight.shown_to(self.network))
+
+    def visit(self, sight: Sight, output: LayeredOutput, *, step: int) -> None:
+        """It keeps weights, not answers."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Its weights."""
+        return self.network.state_dict()
+
+    def load_state(self, tensors: Mapping[str, Tensor]) -> None:
+        """The inverse of `state`."""
+        self.network.load_state_dict(tensors)
+
+    def seal(self, epoch: int) -> None:
+        """All of it is in the checkpoint."""
+
+    def unseal(self, epoch: int) -> None:
+        """All of it is in the checkpoint."""
 
 
 class Snapshot(_Kept):
@@ -85,9 +114,12 @@ class Ema(_Kept):
 
 
 def earlier_self(method: Method, layered: LayeredStudent, *, every: int) -> EarlierSelf | None:
-    """The earlier self that a method asks for; `every` is the length of an epoch in steps."""
+    """The network that a method's earlier self is; `every` is the length of an epoch in steps.
+
+    `last_visit` is none: see `LastVisit`.
+    """
     if method.earlier == "snapshot":
         return Snapshot(layered, every=every)
     if method.earlier == "ema":
-        return Ema(layered, decay=0.995)
+        return Ema(layered, decay=method.decay)
     return None

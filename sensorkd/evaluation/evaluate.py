@@ -210,7 +210,7 @@ def windows_for(
     """
     config = run.config
     if labels is not None:
-        told = config.labels.model_copy(update={"table": labels})
+        told = config.labels.model_copy(update={"table": labels, "more": ()})
         config = config.model_copy(update={"labels": told})
     if paths is None:
         planned = plan_run(config)

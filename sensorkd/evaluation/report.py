@@ -20,12 +20,20 @@ from scipy.special import softmax
 from sensorkd import timeline
 from sensorkd._version import __version__
 from sensorkd.alarms import alarm_active
+from sensorkd.distillation.progress import cannot_learn
 from sensorkd.encoding import InputEncoding
 from sensorkd.errors import ConfigError, SensorkdError
 from sensorkd.evaluation.alarm_report import AlarmReport
 from sensorkd.evaluation.evaluate import Evaluation, RunWindows, evaluate_windows, windows_for
 from sensorkd.evaluation.pictures import confusion_picture, window_pictures
-from sensorkd.evaluation.report_pictures import alarm_courses, budget_curve, reliability, term_curves
+from sensorkd.evaluation.report_pictures import (
+    alarm_courses,
+    auxiliary_curves,
+    budget_curve,
+    logged,
+    reliability,
+    term_curves,
+)
 from sensorkd.export.footprint import footprint_of
 from sensorkd.runs.data import Planned, plan_run
 from sensorkd.runs.run import LOG, Run
@@ -72,6 +80,7 @@ def report_html(run: Run, windows: RunWindows, judged: Evaluation) -> str:
     page = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     ).from_string(source)
+    records = logged(run.folder / LOG) if (run.folder / LOG).exists() else []
     return page.render(
         version=__version__,
         run=run,
@@ -89,6 +98,8 @@ def report_html(run: Run, windows: RunWindows, judged: Evaluation) -> str:
         lacking=lacking,
         footprint=footprint_of(run),
         pictures={name: _inline(figure) for name, figure in _pictures(run, windows, judged).items()},
+        teacher=next((record["teacher"] for record in records if "teacher" in record), None),
+        blind=_blind(run, records),
         trained_on=sorted(set(judged.groups) & set(run.groups["train"])),
         shown=LONGEST_LIST,
     )
@@ -134,6 +145,15 @@ def _data(planned: Planned) -> dict[str, Any]:
     return {"recordings": len(planned.recordings), "clocks": dict(clocks), "streams": rows}
 
 
+def _blind(run: Run, records: Sequence[dict[str, Any]]) -> list[str]:
+    """Transforms that the auxiliaries did not learn to tell apart."""
+    names = {
+        name: [transform.name for transform in adapter.pretext()] for name, adapter in run.adapters.items()
+    }
+    history = [record["auxiliaries"] for record in records if record.get("auxiliaries")]
+    return cannot_learn(history, names)
+
+
 def _pictures(run: Run, windows: RunWindows, judged: Evaluation) -> dict[str, Figure]:
     shares = softmax(judged.logits.astype(np.float64), axis=1)
     correct = judged.logits.argmax(axis=1) == judged.labels
@@ -144,6 +164,9 @@ def _pictures(run: Run, windows: RunWindows, judged: Evaluation) -> dict[str, Fi
     }
     if (run.folder / LOG).exists():
         figures["curves"] = term_curves(run.folder / LOG)
+        told = [record for record in logged(run.folder / LOG) if record.get("auxiliaries")]
+        if told:
+            figures["auxiliaries"] = auxiliary_curves(told, len(run.classes))
     if judged.alarms is not None:
         figures["budget"] = budget_curve(judged.alarms.curve, judged.alarms.budget)
         figures["courses"] = _courses(judged.alarms)

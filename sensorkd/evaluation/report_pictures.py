@@ -1,7 +1,8 @@
-"""Pictures of a report: learning curves of every term, calibration, the course and the curve of alarms."""
+"""Pictures of a report: learning curves of terms and auxiliaries, calibration, course and curve of alarms."""
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,28 +12,37 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from sensorkd.distillation.progress import PAIR
 from sensorkd.evaluation.alarm_curve import AlarmCurve
 from sensorkd.evaluation.pictures import COLOURS, INK, MUTED, new_figure, plain_axes
 from sensorkd.timeline import SECOND
 from sensorkd.training.metrics import ECE_BINS
 
-__all__ = ["alarm_courses", "budget_curve", "reliability", "term_curves"]
+__all__ = ["alarm_courses", "auxiliary_curves", "budget_curve", "logged", "reliability", "term_curves"]
 
-NOT_TERMS = {"epoch", "step", "alpha", "learning_rate", "seconds", "waited", "dev", "loss"}
+NOT_TERMS = {"epoch", "step", "alpha", "learning_rate", "seconds", "waited", "dev", "loss", "accepted"}
+LINES = ("-", "--", ":")
 COURSES = 6
+
+
+def logged(log: Path) -> list[dict[str, Any]]:
+    """The records of a run's `metrics.jsonl`."""
+    return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
 
 
 def term_curves(log: Path) -> Figure:
     """Every loss term over steps, and macro-F1 of the dev groups where there are any."""
-    records = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-    records = [record for record in records if "step" in record]
+    records = [record for record in logged(log) if "step" in record]
     judged = [record for record in records if "dev" in record]
     figure = new_figure(8.4 if judged else 6.4, 3.2)
     grid = figure.subplots(1, 2 if judged else 1, squeeze=False)
     axes, steps = grid[0][0], [record["step"] for record in records]
-    terms = [name for name in records[0] if name not in NOT_TERMS] if records else []
-    for name, colour in zip(terms, COLOURS, strict=False):
-        axes.plot(steps, [record[name] for record in records], color=colour, label=name, linewidth=1.6)
+    first = records[0] if records else {}
+    terms = [name for name, value in first.items() if name not in NOT_TERMS and isinstance(value, float)]
+    # More terms than colours: the colours come again, dashed.
+    for name, (dashes, colour) in zip(terms, itertools.product(LINES, COLOURS), strict=False):
+        values = [record.get(name, np.nan) for record in records]
+        axes.plot(steps, values, dashes, color=colour, label=name, linewidth=1.6)
     axes.set(yscale="log", xlabel="optimiser step", ylabel="term of the loss")
     if terms:
         axes.legend(frameon=False, fontsize=8)
@@ -44,6 +54,48 @@ def term_curves(log: Path) -> Figure:
         axes.set(ylim=(0, 1), xlabel="optimiser step", ylabel="macro-F1, dev groups")
         plain_axes(axes)
     return figure
+
+
+def auxiliary_curves(records: Sequence[dict[str, Any]], classes: int) -> Figure:
+    """What auxiliaries name right over steps: a row for each kind of answer, a column a modality.
+
+    records: those that tell of `auxiliaries`, and there are some. One line a stage; dashed, what guessing
+    would give. The last row asks of two transforms which is which, and so tells whether an auxiliary
+    sees them at all: the identity is drawn most often, and what is in doubt is called the identity.
+    """
+    steps = [record["step"] for record in records]
+    names = list(dict.fromkeys(name for record in records for name in record["auxiliaries"]))
+    modalities = list(dict.fromkeys(name.partition("/")[0] for name in names))
+    kinds = {"class": "class right", "transform": "transform right", PAIR: "transforms told apart"}
+    figure = new_figure(max(3.4, 2.4 * len(modalities) + 0.6), 6.0)
+    grid = figure.subplots(len(kinds), len(modalities), squeeze=False, sharex=True, sharey=True)
+    for (row, kind), (column, modality) in itertools.product(enumerate(kinds), enumerate(modalities)):
+        axes = grid[row][column]
+        stages = [name for name in names if name.partition("/")[0] == modality]
+        for name, colour in zip(stages, itertools.cycle(COLOURS), strict=False):
+            course = _course(records, name, kind)
+            axes.plot(steps, course, color=colour, label=name.partition("/")[2], linewidth=1.6)
+        guessed = {"class": [1 / classes] * len(steps), PAIR: [0.5] * len(steps)}
+        level = guessed.get(kind) or _course(records, stages[0], "chance")
+        axes.plot(steps, level, color=MUTED, linewidth=1, linestyle="--", label="by guessing")
+        axes.set(ylim=(0, 1.02))
+        if row == 0:
+            axes.set_title(modality, fontsize=9, color=INK, parse_math=False)
+        if column == 0:
+            axes.set_ylabel(kinds[kind], fontsize=9, color=INK)
+        plain_axes(axes)
+    grid[0][0].legend(frameon=False, fontsize=7, loc="lower right")
+    figure.supxlabel("optimiser step", fontsize=9, color=INK)
+    return figure
+
+
+def _course(records: Sequence[dict[str, Any]], name: str, kind: str) -> list[float]:
+    """One accuracy of one auxiliary over the records, or the mean of its pairs; NaN where it was not told."""
+    told = [record["auxiliaries"].get(name, {}) for record in records]
+    if kind != PAIR:
+        return [accuracies.get(kind, np.nan) for accuracies in told]
+    pairs = [[value for key, value in accuracies.items() if PAIR in key] for accuracies in told]
+    return [sum(values) / len(values) if values else np.nan for values in pairs]
 
 
 def reliability(confidence: NDArray[np.floating[Any]], correct: NDArray[np.bool_]) -> Figure:

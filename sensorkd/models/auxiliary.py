@@ -11,6 +11,9 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from sensorkd.models.norms import norm_layer
+from sensorkd.models.size import Depth, Norm
+
 __all__ = ["FusedAuxiliary", "MapAuxiliary"]
 
 
@@ -19,16 +22,31 @@ class MapAuxiliary(nn.Module):
 
     The feature module repeats the remaining stages in small (separable, strided), so that a shallow
     stage is judged at the deepest stage's width and size, and then averages over all positions.
+
+    Args:
+        widths: channels from this stage to the deepest one.
+        rank: 1 for signals, 3 for video.
+        depth: `full`, as above; `light`, nothing but the average and a linear layer, which costs next to
+            nothing and asks the stage itself for what is linear in its mean.
+        norm: of the feature module.
     """
 
-    def __init__(self, widths: Sequence[int], *, rank: int, labels: int) -> None:
-        """widths: channels from this stage to the deepest one; rank: 1 for signals, 3 for video."""
+    def __init__(
+        self,
+        widths: Sequence[int],
+        *,
+        rank: int,
+        labels: int,
+        depth: Depth = "full",
+        norm: Norm = "batch",
+    ) -> None:
         super().__init__()
+        judged = widths if depth == "full" else widths[:1]
         layers: list[nn.Module] = []
-        for before, after in itertools.pairwise(widths):
-            layers += _downward(before, after, rank)
+        for before, after in itertools.pairwise(judged):
+            layers += _downward(before, after, rank, norm)
         self.features = nn.Sequential(*layers)
-        self.classifier = nn.Linear(widths[-1], labels)
+        self.classifier = nn.Linear(judged[-1], labels)
 
     def forward(self, feature_map: Tensor) -> Tensor:
         """Joint logits."""
@@ -37,19 +55,19 @@ class MapAuxiliary(nn.Module):
         return logits
 
 
-def _downward(before: int, after: int, rank: int) -> list[nn.Module]:
+def _downward(before: int, after: int, rank: int, norm: Norm) -> list[nn.Module]:
     if rank == 1:
         return [
             nn.Conv1d(before, before, 5, 2, 2, groups=before, bias=False),
             nn.Conv1d(before, after, 1, bias=False),
-            nn.BatchNorm1d(after),
+            norm_layer(norm, after, rank=1),
             nn.ReLU(),
         ]
     # Pooling in place of a depthwise convolution: in three dimensions that one took a quarter of the step.
     return [
         nn.AvgPool3d((1, 2, 2), ceil_mode=True),
         nn.Conv3d(before, after, 1, bias=False),
-        nn.BatchNorm3d(after),
+        norm_layer(norm, after, rank=3),
         nn.ReLU(),
     ]
 

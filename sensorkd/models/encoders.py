@@ -11,6 +11,9 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from sensorkd.models.norms import norm_layer
+from sensorkd.models.size import Norm
+
 __all__ = ["Encoder", "SignalEncoder", "VideoEncoder", "strides_for"]
 
 
@@ -57,9 +60,10 @@ class SignalEncoder(Encoder):
         widths: channels after each stage.
         steps: samples in a window; decides the strides, so that 128 steps and 25,600 both end at
             about 16.
+        norm: batch or group norm, after every convolution.
     """
 
-    def __init__(self, channels: int, widths: Sequence[int], *, steps: int) -> None:
+    def __init__(self, channels: int, widths: Sequence[int], *, steps: int, norm: Norm = "batch") -> None:
         super().__init__()
         self.rank = 1
         self.widths = tuple(widths)
@@ -70,10 +74,10 @@ class SignalEncoder(Encoder):
             kernel = max(7 if number == 1 else 5, 2 * stride + 1)
             self.stages[f"stage{number}"] = nn.Sequential(
                 nn.Conv1d(channels, width, kernel, stride, kernel // 2, bias=False),
-                nn.BatchNorm1d(width),
+                norm_layer(norm, width, rank=1),
                 nn.ReLU(),
                 nn.Conv1d(width, width, 3, 1, 1, bias=False),
-                nn.BatchNorm1d(width),
+                norm_layer(norm, width, rank=1),
                 nn.ReLU(),
             )
             channels = width
@@ -83,9 +87,10 @@ class VideoEncoder(Encoder):
     """(B, C, T, H, W) -> S maps (B, widths[s], T_s, H_s, W_s): space first, then time (2+1-D).
 
     Source of the factorisation: Tran et al., CVPR 2018, R(2+1)D.
+    Group norm takes each frame by itself where frames are convolved, and the window as one along time.
     """
 
-    def __init__(self, channels: int, widths: Sequence[int], *, steps: int) -> None:
+    def __init__(self, channels: int, widths: Sequence[int], *, steps: int, norm: Norm = "batch") -> None:
         super().__init__()
         self.rank = 3
         self.widths = tuple(widths)
@@ -94,24 +99,24 @@ class VideoEncoder(Encoder):
         for number, (width, stride) in enumerate(zip(widths, strides, strict=True), start=1):
             # Mixing time at full resolution would be half of all the work, and shows little.
             time_stride = None if number == 1 and stride == 1 else stride
-            self.stages[f"stage{number}"] = VideoStage(channels, width, time_stride=time_stride)
+            self.stages[f"stage{number}"] = VideoStage(channels, width, time_stride=time_stride, norm=norm)
             channels = width
 
 
 class VideoStage(nn.Module):
     """One stage of a video encoder: a strided 2-D convolution on frames, a 1-D one along time or none."""
 
-    def __init__(self, channels: int, width: int, *, time_stride: int | None) -> None:
+    def __init__(self, channels: int, width: int, *, time_stride: int | None, norm: Norm = "batch") -> None:
         super().__init__()
         self.space = nn.Sequential(
-            nn.Conv2d(channels, width, 3, 2, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()
+            nn.Conv2d(channels, width, 3, 2, 1, bias=False), norm_layer(norm, width, rank=2), nn.ReLU()
         )
         self.time: nn.Sequential | None = None
         if time_stride is not None:
             self.time = nn.Sequential(
                 # Rows are time, columns are pixels: a 2-D kernel is faster on CPUs than Conv3d.
                 nn.Conv2d(width, width, (3, 1), (time_stride, 1), (1, 0), bias=False),
-                nn.BatchNorm2d(width),
+                norm_layer(norm, width, rank=2),
                 nn.ReLU(),
             )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from sensorkd.models.auxiliary import FusedAuxiliary, MapAuxiliary
+from sensorkd.models.size import Depth, Norm
 from sensorkd.models.student import Student, TrunkOutput
 
-__all__ = ["LayeredOutput", "LayeredStudent"]
+__all__ = ["LayeredOutput", "LayeredStudent", "end_to_end"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,13 @@ class LayeredOutput:
     fused: list[Tensor]
     projections: list[Tensor]
 
+    def as_float32(self) -> LayeredOutput:
+        """The same, said in the precision that losses are computed in; of float32 the very tensors."""
+        trunk = dataclasses.replace(self.trunk, logits=self.trunk.logits.float())
+        modality = {name: [head.float() for head in heads] for name, heads in self.modality.items()}
+        fused, projections = [q.float() for q in self.fused], [h.float() for h in self.projections]
+        return LayeredOutput(trunk, modality, fused, projections)
+
 
 class LayeredStudent(nn.Module):
     """student + auxiliary classifiers after every stage: of each modality, and of the fusion.
@@ -35,10 +44,20 @@ class LayeredStudent(nn.Module):
 
     Args:
         families: modality -> M_m, how many transforms it has of its own. M is the largest.
+        depth, norm: of the auxiliary classifiers of modalities.
     """
 
-    def __init__(self, student: Student, families: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        student: Student,
+        families: Mapping[str, int],
+        *,
+        depth: Depth = "full",
+        norm: Norm = "batch",
+    ) -> None:
         super().__init__()
+        self.depth: Depth = depth
+        self.norm: Norm = norm
         if set(families) != set(student.modalities):
             raise ValueError(
                 f"families must name the student's modalities {student.modalities}, got {sorted(families)}"
@@ -52,7 +71,11 @@ class LayeredStudent(nn.Module):
             self.modality_auxiliaries[name] = nn.ModuleDict(
                 {
                     stage: MapAuxiliary(
-                        encoder.widths[number:], rank=encoder.rank, labels=student.classes * families[name]
+                        encoder.widths[number:],
+                        rank=encoder.rank,
+                        labels=student.classes * families[name],
+                        depth=depth,
+                        norm=norm,
                     )
                     for number, stage in enumerate(student.fusion)
                 }
@@ -65,9 +88,13 @@ class LayeredStudent(nn.Module):
             }
         )
 
+    def with_families(self, families: Mapping[str, int]) -> LayeredStudent:
+        """The very same student with fresh auxiliaries of the same kind for other families of transforms."""
+        return LayeredStudent(self.student, families, depth=self.depth, norm=self.norm)
+
     def without_auxiliaries(self) -> LayeredStudent:
         """The very same student with nothing around it, for methods that have no use for auxiliaries."""
-        bare = LayeredStudent(self.student, self.families)
+        bare = self.with_families(self.families)
         bare.modality_auxiliaries, bare.fused_auxiliaries = nn.ModuleDict(), nn.ModuleDict()
         return bare.train(self.training)
 
@@ -106,10 +133,10 @@ class LayeredStudent(nn.Module):
             )
             for start in range(0, views * size, size)
         ]
-        return outputs[0] if views == 1 else _end_to_end(outputs, size)
+        return outputs[0] if views == 1 else end_to_end(outputs, size)
 
 
-def _end_to_end(outputs: Sequence[LayeredOutput], size: int) -> LayeredOutput:
+def end_to_end(outputs: Sequence[LayeredOutput], size: int) -> LayeredOutput:
     """Outputs of `size` rows each as one; without feature maps, which only the auxiliaries read."""
 
     def joined(lists: Iterable[Sequence[Tensor]]) -> list[Tensor]:

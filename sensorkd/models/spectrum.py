@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from sensorkd.errors import ConfigError
 from sensorkd.models.encoders import Encoder, SignalEncoder
+from sensorkd.models.size import Norm
 
 __all__ = ["LogSpectrum", "SpectrumEncoder", "frame_length"]
 
@@ -68,7 +69,9 @@ class SpectrumEncoder(Encoder):
         ConfigError: the window is shorter than a frame.
     """
 
-    def __init__(self, channels: int, widths: Sequence[int], *, steps: int, bands: int = 32) -> None:
+    def __init__(
+        self, channels: int, widths: Sequence[int], *, steps: int, bands: int = 32, norm: Norm = "batch"
+    ) -> None:
         super().__init__()
         self.spectrum = LogSpectrum(frame=frame_length(steps), bands=bands)
         frames = (steps - self.spectrum.frame) // self.spectrum.hop + 1
@@ -79,7 +82,7 @@ class SpectrumEncoder(Encoder):
                 expected=f"at least a frame of {self.spectrum.frame}",
                 mend="lengthen the input's span, or take `features: waveform`",
             )
-        inner = SignalEncoder(channels * self.spectrum.count, widths, steps=frames)
+        inner = SignalEncoder(channels * self.spectrum.count, widths, steps=frames, norm=norm)
         self.rank, self.widths, self.stages = inner.rank, inner.widths, inner.stages
 
     def forward(self, x: Tensor) -> list[Tensor]:

@@ -11,7 +11,7 @@ from sensorkd.adapters import SensorAdapter, adapter_for
 from sensorkd.encoding import InputEncoding
 from sensorkd.models.frontend import ChannelStats
 from sensorkd.models.layered import LayeredStudent
-from sensorkd.models.size import ModelSize
+from sensorkd.models.size import Depth, ModelSize, Norm
 from sensorkd.models.student import Student
 
 __all__ = ["adapters_for", "build_layered", "build_student", "example_inputs"]
@@ -60,7 +60,15 @@ def build_student(
     )
 
 
-def build_layered(student: Student, adapters: Mapping[str, SensorAdapter], *, seed: int) -> LayeredStudent:
-    """The student with auxiliaries of fresh weights around it."""
+def build_layered(
+    student: Student,
+    adapters: Mapping[str, SensorAdapter],
+    *,
+    seed: int,
+    depth: Depth = "full",
+    norm: Norm = "batch",
+) -> LayeredStudent:
+    """The student with auxiliaries of fresh weights around it; depth, norm: theirs."""
     torch.manual_seed(seed + 1)
-    return LayeredStudent(student, {name: len(adapter.pretext()) for name, adapter in adapters.items()})
+    families = {name: len(adapter.pretext()) for name, adapter in adapters.items()}
+    return LayeredStudent(student, families, depth=depth, norm=norm)

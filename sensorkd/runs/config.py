@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -10,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sensorkd import timeline
 from sensorkd.distillation.methods import METHODS, Method, method_named
 from sensorkd.errors import SensorkdError, nearest
-from sensorkd.models.size import SIZES
+from sensorkd.models.size import NARROWEST, SIZES, WIDEST, Depth, ModelSize, Norm, size_named
 from sensorkd.runs.alarm_config import AlarmConfig
 from sensorkd.runs.cache_config import CacheConfig
 from sensorkd.runs.label_config import LabelConfig
@@ -124,9 +125,18 @@ class SplitConfig(_Strict):
 
 
 class ModelConfig(_Strict):
-    """size: how large the student is."""
+    """How large the student is, and what of it is open to choice.
+
+    width: all its widths are those of `size` times it, in multiples of 4; for so many times the work see
+    `sensorkd.runs.width.width_for`. norm: after its convolutions, and those of its auxiliaries.
+    auxiliary_depth: of what judges a modality's stages in training; `full` repeats the stages that are left
+    in small, `light` averages and no more.
+    """
 
     size: str = "tiny"
+    width: Annotated[float, Field(ge=NARROWEST, le=WIDEST, allow_inf_nan=False)] = 1.0
+    norm: Norm = "batch"
+    auxiliary_depth: Depth = "full"
 
     @model_validator(mode="after")
     def _size_exists(self) -> ModelConfig:
@@ -136,9 +146,17 @@ class ModelConfig(_Strict):
             )
         return self
 
+    def model_size(self) -> ModelSize:
+        """The size with the changes made."""
+        return dataclasses.replace(size_named(self.size).widened(self.width), norm=self.norm)
+
 
 class MethodConfig(_Strict):
-    """A method by name, and any of its numbers changed."""
+    """A method by name, and any of its numbers changed; what they mean is told at `Method`.
+
+    teacher_size: of methods with a teacher, how large it is; default the next larger size than the student.
+    teacher_run: a finished run that teaches instead of one trained for this.
+    """
 
     name: str = "lsskd"
     sad: float | None = None
@@ -148,9 +166,30 @@ class MethodConfig(_Strict):
     out: float | None = None
     views: int | None = None
     temperature: float | None = None
-    earlier: Literal["none", "snapshot", "ema"] | None = None
+    earlier: Literal["none", "snapshot", "ema", "last_visit"] | None = None
     alpha: float | None = None
     warmup: float | None = None
+    kd: float | None = None
+    joint: float | None = None
+    relation: float | None = None
+    teacher: Literal["none", "plain", "layered"] | None = None
+    pretext: bool | None = None
+    auxiliaries: Literal["both", "modality", "fused"] | None = None
+    smoothing: float | None = None
+    mixup: float | None = None
+    decay: float | None = None
+    max_age: int | None = None
+    confidence: float | None = None
+    balance: Literal["fixed", "auto"] | None = None
+    unlabelled: float | None = None
+    pseudo: Literal["none", "hard", "soft", "mse"] | None = None
+    pseudo_from: Literal["self", "earlier"] | None = None
+    threshold: float | None = None
+    align: bool | None = None
+    ramp: float | None = None
+    strong: bool | None = None
+    teacher_size: str | None = None
+    teacher_run: str | None = None
 
     @model_validator(mode="after")
     def _method_exists(self) -> MethodConfig:
@@ -159,25 +198,34 @@ class MethodConfig(_Strict):
                 f"no method {self.name!r}; {nearest(self.name, METHODS)}there are {sorted(METHODS)}"
             )
         try:
-            self.method()
+            method = self.method()
         except SensorkdError as error:
             raise ValueError(str(error)) from error
+        size, run = self.teacher_size, self.teacher_run
+        if size is not None and size not in SIZES:
+            raise ValueError(f"no model size {size!r}; {nearest(size, SIZES)}there are {sorted(SIZES)}")
+        if method.teacher == "none" and not size is run is None:
+            raise ValueError(f"`teacher_size` and `teacher_run` go with a teacher; {self.name!r} has none")
+        if size is not None and run is not None:
+            raise ValueError("give `teacher_size` or `teacher_run`, not both")
         return self
 
     def method(self) -> Method:
         """The method with the changes made."""
-        return method_named(self.name, self.model_dump(exclude={"name"}, exclude_none=True))
+        beside = {"name", "teacher_size", "teacher_run"}
+        return method_named(self.name, self.model_dump(exclude=beside, exclude_none=True))
 
 
 class RunConfig(_Strict):
     """Everything a run depends on.
 
     data: files and folders; `~` and `$VARIABLES` are expanded. layout: for foreign trees. target: which
-    label is learned. labels: a CSV or Parquet table, or a rule; see LabelConfig. labels_per_class: learn
-    from so few. alarm: when verdicts raise one, for alarm metrics. deployment_prior: how often classes occur
-    in the plant, where that is not how often they were labelled; what ships answers for it. cache: where
-    windows are kept. isolated: archives are opened and read in child processes only, so that one made to
-    crash or hang its reader does no harm. Paths in a file are relative to that file, on the command line to
+    label is learned. labels: CSV or Parquet tables, or a rule; see LabelConfig. labels_per_class: learn
+    from so few; labels_share: from this share of those of each class, and at least one. alarm: when
+    verdicts raise one, for alarm metrics. deployment_prior: how often classes occur in the plant, where
+    that is not how often they were labelled; what ships answers for it. cache: where windows are kept.
+    isolated: archives are opened and read in child processes only, so that one made to crash or hang its
+    reader does no harm. Paths in a file are relative to that file, on the command line to
     the working folder.
     """
 
@@ -190,6 +238,7 @@ class RunConfig(_Strict):
     windows: WindowsConfig
     split: SplitConfig
     labels_per_class: Annotated[int, Field(ge=1)] | None = None
+    labels_share: Annotated[float, Field(gt=0, le=1)] | None = None
     alarm: AlarmConfig | None = None
     deployment_prior: Mapping[str, Annotated[float, Field(gt=0, le=1)]] | None = None
     model: ModelConfig = ModelConfig()
@@ -199,6 +248,12 @@ class RunConfig(_Strict):
     isolated: bool = False
     seed: Annotated[int, Field(ge=0)] = 0
     out: str
+
+    @model_validator(mode="after")
+    def _one_label_budget(self) -> RunConfig:
+        if self.labels_per_class is not None and self.labels_share is not None:
+            raise ValueError("give `labels_per_class` or `labels_share`, not both")
+        return self
 
     @property
     def requests(self) -> dict[str, InputRequest]:

@@ -22,7 +22,7 @@ from sensorkd.runs.config import (
     SplitConfig,
     WindowsConfig,
 )
-from sensorkd.runs.label_config import EventConfig, LabelConfig, LifeFraction
+from sensorkd.runs.label_config import EventConfig, LabelConfig, LifeFraction, TableConfig
 from sensorkd.training.config import TrainingConfig
 
 __all__ = ["load_config", "parse_config"]
@@ -86,6 +86,7 @@ def _fields_at(place: Sequence[str]) -> set[str]:
         "labels": LabelConfig,
         "labels.derive": LifeFraction,
         "labels.events": EventConfig,
+        "labels.more": TableConfig,
     }
     below = models.get(place[0], RunConfig) if place else RunConfig
     model = models.get(".".join(place[:2]), below)
@@ -99,13 +100,19 @@ def _with_paths(tree: dict[str, Any], folder: Path) -> dict[str, Any]:
         text = _expanded(text)
         return text if Path(text).is_absolute() else str((folder / text).resolve())
 
+    def with_table(labels: Any) -> Any:
+        found = isinstance(labels, dict) and isinstance(labels.get("table"), str)
+        return {**labels, "table": absolute(labels["table"])} if found else labels
+
     changed = dict(tree)
     for key in ("layout", "labels"):
         if isinstance(changed.get(key), str):
             changed[key] = absolute(changed[key])
     labels = changed.get("labels")
-    if isinstance(labels, dict) and isinstance(labels.get("table"), str):
-        changed["labels"] = {**labels, "table": absolute(labels["table"])}
+    if isinstance(labels, dict):
+        changed["labels"] = {**with_table(labels)}
+        if isinstance(labels.get("more"), list):
+            changed["labels"]["more"] = [with_table(item) for item in labels["more"]]
     data = changed.get("data")
     if isinstance(data, str):
         changed["data"] = [absolute(data)]

@@ -1,68 +1,37 @@
-"""From a configuration to windows: opens archives, plans, labels, splits and reads."""
+"""From a configuration to planned windows: opens archives, plans, labels and splits."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import dataclasses
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorkd.encoding import InputEncoding
 from sensorkd.errors import ArchiveError, SensorkdError, SplitError, WindowError
-from sensorkd.processes import ChildLimits
 from sensorkd.recordings import Recording, open_recordings
 from sensorkd.recordings.isolated import open_isolated
 from sensorkd.runs.config import RunConfig
 from sensorkd.runs.label_config import LabelConfig
-from sensorkd.training.batches import ArrayDataset
-from sensorkd.windows.arrays import Reading, WindowSet
+from sensorkd.runs.planned import Planned, as_dataset, with_few_labels
+from sensorkd.runs.reading import check_memory, read_arrays, read_for, read_training, read_usable
 from sensorkd.windows.encode import fix_encodings
-from sensorkd.windows.health import sensor_health
-from sensorkd.windows.labels import encode_labels, label_windows
+from sensorkd.windows.labels import WindowLabels, encode_labels, encode_shares, grade_windows
 from sensorkd.windows.plan import WindowPlan, plan_windows
-from sensorkd.windows.read import WindowArrays, read_windows
-from sensorkd.windows.reading import read_plan, window_bytes
-from sensorkd.windows.splits import Split, few_labels, fold_of_groups, groups_of, split_by_group
+from sensorkd.windows.splits import Split, fold_of_groups, groups_of, split_by_group
 
 __all__ = [
     "Planned",
+    "as_dataset",
     "check_memory",
     "open_data",
     "plan_run",
     "read_arrays",
     "read_for",
+    "read_training",
     "read_usable",
 ]
-
-MEMORY_LIMIT = 8 << 30
-
-Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Planned:
-    """Windows of a run before any sample is read.
-
-    labels: (W,) class numbers, -1 where unknown. groups: W names. notes: what a user should know. failed:
-    files that could not be opened; the others went on.
-    """
-
-    recordings: list[Recording]
-    encodings: dict[str, InputEncoding]
-    plan: WindowPlan
-    classes: tuple[str, ...]
-    labels: NDArray[np.int64]
-    groups: list[str]
-    split: Split
-    notes: list[str]
-    failed: tuple[SensorkdError, ...] = ()
-
-    def rows(self, side: str) -> NDArray[np.int64]:
-        """Labelled windows of a side: `train`, `dev` or `test`."""
-        rows = self.split.rows(self.groups, side)
-        return rows[self.labels[rows] >= 0]
 
 
 def open_data(
@@ -141,10 +110,40 @@ def _planned(
             found="; ".join(notes[:3]) + (f"; and {len(notes) - 3} more" if len(notes) > 3 else ""),
             mend="correct `labels` or `target` in the configuration",
         )
-    names = label_windows(recordings, plan, config.target, encodings=encodings, rule=config.label_rule)
     groups = groups_of(recordings, plan, by)
     train_rows = split.rows(groups, "train")
-    seen = {name for row in train_rows if (name := names[row]) is not None}
+    found = grade_windows(recordings, plan, config.target, encodings=encodings, rule=config.label_rule)
+    classes = _classes(found, train_rows, split, config)
+    planned = Planned(
+        recordings=recordings,
+        encodings=encodings,
+        plan=plan,
+        classes=classes,
+        labels=encode_labels(found.names, classes),
+        groups=groups,
+        split=split,
+        notes=notes + _notes_on_shares(found, train_rows, classes),
+        failed=tuple(failed),
+        label_shares=encode_shares(found, classes),
+        label_weights=found.weights,
+    )
+    return _with_note_on_unlabelled(with_few_labels(planned, config), config)
+
+
+def _with_note_on_unlabelled(planned: Planned, config: RunConfig) -> Planned:
+    if not config.method.method().unlabelled:
+        return planned
+    spare, every = len(planned.unlabelled_rows()), len(planned.split.rows(planned.groups, "train"))
+    note = f"{spare:,} of {every:,} windows of the training groups have no label"
+    return dataclasses.replace(planned, notes=[*planned.notes, note])
+
+
+def _classes(
+    found: WindowLabels, train_rows: NDArray[np.int64], split: Split, config: RunConfig
+) -> tuple[str, ...]:
+    """Those that training windows are of. Of soft labels, the largest share counts: a class that is never
+    the likeliest could be neither counted nor drawn."""
+    seen = {name for row in train_rows if (name := found.names[row]) is not None}
     # A rule tells its classes in their order, from new to worn; tables do not.
     rule = config.labels.derive.get(config.target)
     classes = tuple(sorted(seen) if rule is None else [name for name in rule.classes if name in seen])
@@ -154,10 +153,16 @@ def _planned(
             found=f"{list(classes)} in training groups {list(split.train)}",
             mend="correct `target` or `split`",
         )
-    labels = encode_labels(names, classes)
-    if config.labels_per_class is not None:
-        labels = _keep_few(labels, groups, train_rows, config)
-    return Planned(recordings, encodings, plan, classes, labels, groups, split, notes, tuple(failed))
+    return classes
+
+
+def _notes_on_shares(found: WindowLabels, train_rows: NDArray[np.int64], classes: Sequence[str]) -> list[str]:
+    if found.shares is None:
+        return []
+    occur = np.flatnonzero(found.shares[train_rows].max(axis=0, initial=0.0)).tolist()
+    others = sorted({found.classes[column] for column in occur} - {*classes})
+    told = f"shares of {others} are left out: in no training window is one of these the largest"
+    return [told] if others else []
 
 
 def _group(recording: Recording, by: str) -> str:
@@ -179,106 +184,3 @@ def _split(recordings: Sequence[Recording], config: RunConfig) -> Split:
         others = [name for name in groups if name not in split.dev]
         test = fold_of_groups(others, folds=split.folds, fold=split.fold)
     return split_by_group(groups, dev=split.dev, test=test)
-
-
-def _keep_few(
-    labels: NDArray[np.int64], groups: Sequence[str], train_rows: NDArray[np.int64], config: RunConfig
-) -> NDArray[np.int64]:
-    """Forget all training labels but k a class; dev and test keep theirs."""
-    assert config.labels_per_class is not None
-    few = few_labels(
-        labels[train_rows],
-        [groups[row] for row in train_rows],
-        per_class=config.labels_per_class,
-        seed=config.seed,
-    )
-    kept = labels.copy()
-    kept[train_rows] = -1
-    kept[train_rows[few]] = labels[train_rows[few]]
-    return kept
-
-
-def read_for(
-    config: RunConfig,
-    recordings: Sequence[Recording],
-    plan: WindowPlan,
-    encodings: Mapping[str, InputEncoding],
-    *,
-    progress: Progress | None = None,
-    on_note: Callable[[str], None] | None = None,
-) -> Reading:
-    """The windows of a plan that can be read, from where the configuration says: see `read_plan`."""
-    # A hostile file may make its reader hang; a large one needs its time.
-    limits = ChildLimits(seconds=60.0 + len(plan) + window_bytes(encodings) * len(plan) / 1e6, memory=4 << 30)
-    settings = config.cache.settings(isolated=config.isolated, limits=limits)
-    return read_plan(recordings, plan, encodings, settings, progress=progress, on_note=on_note)
-
-
-def read_usable(
-    planned: Planned,
-    rows: NDArray[np.int64],
-    config: RunConfig,
-    progress: Progress | None = None,
-    on_note: Callable[[str], None] | None = None,
-) -> Reading:
-    """Those of some windows that hold any input, and all required ones; `rows` of them in the plan.
-
-    Whether samples are usable is known only when they are read.
-
-    Raises:
-        WindowError: there is none such.
-    """
-    required = config.required
-    reading = read_for(
-        config,
-        planned.recordings,
-        planned.plan.select(rows),
-        planned.encodings,
-        progress=progress,
-        on_note=on_note,
-    )
-    windows = reading.windows
-    kept = np.intersect1d(windows.with_inputs(required), np.flatnonzero(windows.presence.any(axis=1)))
-    if len(rows) and not len(kept):
-        health = sensor_health(windows, {name: item.min_coverage for name, item in planned.encodings.items()})
-        raise WindowError(
-            "no window holds any input" + (f", and all of {list(required)}" if required else ""),
-            found="; ".join(
-                [f"{name} {item.told()}" for name, item in health.items()]
-                + [f"{error.file}: {error.problem}" for error in reading.failed[:3]]
-            ),
-            mend="correct `inputs`: spans, valid_range, full_scale, min_coverage, required",
-        )
-    usable = windows if len(kept) == len(windows) else windows.select(kept)
-    return Reading(usable, rows[reading.rows[kept]], reading.failed)
-
-
-def read_arrays(planned: Planned, rows: NDArray[np.int64], progress: Progress | None = None) -> WindowArrays:
-    """Read some windows into memory.
-
-    Raises:
-        ArchiveError: they would not fit.
-    """
-    check_memory(planned.encodings, len(rows))
-    return read_windows(planned.recordings, planned.plan.select(rows), planned.encodings, progress=progress)
-
-
-def check_memory(encodings: Mapping[str, InputEncoding], windows: int) -> None:
-    """Refuse so many windows as do not fit into memory.
-
-    Raises:
-        ArchiveError: they would not fit.
-    """
-    size = window_bytes(encodings)
-    if size * windows > MEMORY_LIMIT:
-        raise ArchiveError(
-            "the windows do not fit into memory",
-            found=f"{windows:,} windows of {size:,} bytes: {size * windows / 2**30:.1f} GiB",
-            expected=f"at most {MEMORY_LIMIT / 2**30:.0f} GiB",
-            mend="lengthen windows.hop, shorten spans, or name less data",
-        )
-
-
-def as_dataset(windows: WindowSet, labels: NDArray[np.int64]) -> ArrayDataset:
-    """Windows as a dataset that yields the batch dict."""
-    return ArrayDataset(windows.inputs, windows.presence, labels, window_id=windows.id, t_ref=windows.t_ref)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -13,15 +13,17 @@ from sensorkd import timeline
 from sensorkd.errors import nearest
 from sensorkd.recordings import Recording
 from sensorkd.windows.derived_labels import with_life_stages, with_otherwise
-from sensorkd.windows.table_labels import EventRule, with_label_table
+from sensorkd.windows.table_labels import EventRule, LabelTable, with_label_tables
 
-__all__ = ["EventConfig", "LabelConfig", "LifeFraction"]
+__all__ = ["EventConfig", "LabelConfig", "LifeFraction", "TableConfig"]
 
 LISTED = 20
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 # Identity is text; YAML may have taken it for a number or a truth value.
 Text = Annotated[str, BeforeValidator(lambda value: str(value) if isinstance(value, int | float) else value)]
 Share = Annotated[float, Field(gt=0, lt=1)]
+# Columns of a table that mean something already.
+RESERVED = ("class", "recording", "t", "t0", "t1", "target", "weight")
 
 
 class _Strict(BaseModel):
@@ -62,24 +64,20 @@ class LifeFraction(_Strict):
         return self
 
 
-class LabelConfig(_Strict):
-    """table: CSV or Parquet; `labels: FILE` says the same in short. timezone: IANA name, for its times
-    without an offset from UTC. events: for its rows with an instant. otherwise: target -> the class that
-    holds wherever nothing else is known. derive: target -> rule."""
+class TableConfig(_Strict):
+    """table: CSV or Parquet. timezone: IANA name, for its times without an offset from UTC. events: for its
+    rows with an instant. share_of: class -> the column of its shares, for rows that tell several classes.
+    weight: how far its labels are to be trusted where its column `weight` does not tell; less than 1 for
+    coarse ones, of a whole recording or machine."""
 
     table: str | None = None
     timezone: str | None = None
     events: EventConfig | None = None
-    derive: Mapping[str, LifeFraction] = {}
-    otherwise: Mapping[str, str] = {}
-
-    @model_validator(mode="before")
-    @classmethod
-    def _a_file_alone_is_the_table(cls, value: Any) -> Any:
-        return {"table": value} if isinstance(value, str) else value or {}
+    share_of: Mapping[str, str] = {}
+    weight: Annotated[float, Field(gt=0, le=1)] = 1.0
 
     @model_validator(mode="after")
-    def _timezone_exists(self) -> LabelConfig:
+    def _timezone_exists(self) -> Self:
         if self.timezone is not None:
             try:
                 ZoneInfo(self.timezone)
@@ -89,17 +87,57 @@ class LabelConfig(_Strict):
                 ) from error
         return self
 
+    @model_validator(mode="after")
+    def _shares_have_columns_of_their_own(self) -> Self:
+        columns = list(self.share_of.values())
+        if len(columns) == 1:
+            raise ValueError("share_of: shares are of two classes or more")
+        taken = sorted({name for name in columns if name in RESERVED or columns.count(name) > 1})
+        if taken:
+            raise ValueError(f"share_of: a column for each class, and none of {list(RESERVED)}; got {taken}")
+        return self
+
+    def label_table(self) -> LabelTable | None:
+        """The table and how it is to be understood, in nanoseconds; None where there is none."""
+        if self.table is None:
+            return None
+        rule, second = None, timeline.SECOND
+        if self.events is not None:
+            rule = EventRule(round(self.events.delay * second), round(self.events.holds * second))
+        return LabelTable(Path(self.table), self.timezone, rule, self.share_of, self.weight)
+
+
+class LabelConfig(TableConfig):
+    """`labels: FILE` is short for its table. more: further tables, such as the coarse labels of operators
+    beside the exact ones of an expert: where both say something, the one of the larger weight holds.
+    otherwise: target -> the class that holds wherever nothing else is known; of the weight of the table.
+    derive: target -> rule."""
+
+    more: tuple[TableConfig, ...] = ()
+    derive: Mapping[str, LifeFraction] = {}
+    otherwise: Mapping[str, str] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_file_alone_is_the_table(cls, value: Any) -> Any:
+        return {"table": value} if isinstance(value, str) else value or {}
+
+    @model_validator(mode="after")
+    def _more_are_tables(self) -> Self:
+        if any(item.table is None for item in self.more):
+            raise ValueError("more: each needs its `table: FILE`")
+        return self
+
     def apply(self, recordings: Sequence[Recording]) -> tuple[list[Recording], list[str]]:
-        """Recordings with all these labels, and notes on rows of the table that fit none of them.
+        """Recordings with all these labels, and notes on rows of the tables that fit none of them.
 
         Raises:
-            ConfigError, WindowError: the table or a rule does not fit the recordings.
+            ConfigError, WindowError: a table or a rule does not fit the recordings.
         """
         labelled, notes = list(recordings), list[str]()
-        if self.table is not None:
-            labelled, unmatched = with_label_table(
-                labelled, Path(self.table), timezone=self.timezone, events=self._event_rule()
-            )
+        tables = [item for part in (self, *self.more) if (item := part.label_table()) is not None]
+        if tables:
+            labelled, unmatched = with_label_tables(labelled, tables)
             notes += [f"label row fits no recording: {row}" for row in unmatched[:LISTED]]
             if len(unmatched) > LISTED:
                 notes.append(f"label rows that fit no recording: {len(unmatched) - LISTED} more")
@@ -108,14 +146,8 @@ class LabelConfig(_Strict):
             if not any(target in recording.tracks for recording in labelled):
                 notes.append(_no_life(target, rule, labelled))
         for target, label in self.otherwise.items():
-            labelled = with_otherwise(labelled, target, label)
+            labelled = with_otherwise(labelled, target, label, weight=self.weight)
         return labelled, notes
-
-    def _event_rule(self) -> EventRule | None:
-        if self.events is None:
-            return None
-        second = timeline.SECOND
-        return EventRule(round(self.events.delay * second), round(self.events.holds * second))
 
 
 def _no_life(target: str, rule: LifeFraction, recordings: Sequence[Recording]) -> str:

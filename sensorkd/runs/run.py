@@ -16,9 +16,9 @@ from sensorkd.adapters import SensorAdapter
 from sensorkd.encoding import InputEncoding
 from sensorkd.errors import ConfigError, RunError
 from sensorkd.models.frontend import ChannelStats
-from sensorkd.models.size import size_named
+from sensorkd.models.layered import LayeredStudent
 from sensorkd.models.student import Student
-from sensorkd.runs.build import adapters_for, build_student
+from sensorkd.runs.build import adapters_for, build_layered, build_student
 from sensorkd.runs.config import RunConfig
 from sensorkd.runs.config_file import parse_config
 from sensorkd.training.checkpoint import load_tensors
@@ -132,8 +132,19 @@ class Run:
             self.stats,
             self.adapters,
             classes=self.classes,
-            size=size_named(self.config.model.size),
+            size=self.config.model.model_size(),
             seed=self.config.seed,
+        )
+
+    def fresh_layered(self) -> LayeredStudent:
+        """The student as it is before training, with the auxiliaries of the configuration around it."""
+        model = self.config.model
+        return build_layered(
+            self.fresh_student(),
+            self.adapters,
+            seed=self.config.seed,
+            depth=model.auxiliary_depth,
+            norm=model.norm,
         )
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -14,11 +15,14 @@ from numpy.typing import NDArray
 from sensorkd.errors import RunError, SensorkdError
 from sensorkd.runs.build import build_layered
 from sensorkd.runs.config import RunConfig
-from sensorkd.runs.data import as_dataset, plan_run, read_usable
+from sensorkd.runs.data import Planned, plan_run, read_training, read_usable
 from sensorkd.runs.run import CONFIG, LOG, Run
 from sensorkd.runs.stats import channel_stats
+from sensorkd.runs.teacher import stats_of_teacher, teacher_for
+from sensorkd.training.batches import ArrayDataset
 from sensorkd.training.loop import Recipe, train
 from sensorkd.training.priors import effective_prior, sampled_prior
+from sensorkd.windows.arrays import Reading
 from sensorkd.windows.health import sensor_health
 
 __all__ = ["train_run"]
@@ -56,24 +60,26 @@ def train_run(
     # At once: training may take hours, and the file can be mended meanwhile.
     failed = _Left(tell)
     failed.add(planned.failed)
-    reading = read_usable(planned, planned.rows("train"), config, on_read, tell)
+    reading, unlabelled = _read_training(planned, config, on_read, tell)
     failed.add(reading.failed)
     arrays, labels = reading.windows, planned.labels[reading.rows]
-    windows, dev = as_dataset(arrays, labels), None
+    graded = planned.label_shares, planned.label_weights
+    windows, dev = planned.dataset(reading), None
     if len(dev_rows := planned.rows("dev")):
-        reading = read_usable(planned, dev_rows, config, on_note=tell)
-        failed.add(reading.failed)
-        dev = as_dataset(reading.windows, planned.labels[reading.rows])
+        dev_reading = read_usable(planned, dev_rows, config, on_note=tell)
+        failed.add(dev_reading.failed)
+        dev = planned.dataset(dev_reading)
     run = Run(
         folder=folder,
         config=config,
         encodings=planned.encodings,
-        stats=channel_stats(planned, config),
+        # A teacher that is there already prepared its floats by its own.
+        stats=stats_of_teacher(config.method.teacher_run) or channel_stats(planned, config),
         classes=planned.classes,
         groups={"train": planned.split.train, "dev": planned.split.dev, "test": planned.split.test},
         trained_prior=_trained_prior(labels, len(planned.classes), config),
         health=sensor_health(arrays, {name: item.min_coverage for name, item in planned.encodings.items()}),
-        windows=hashlib.blake2b(arrays.id.tobytes() + labels.tobytes(), digest_size=16).hexdigest(),
+        windows=_digest(arrays.id, labels, *(known[reading.rows] for known in graded if known is not None)),
         left_out=tuple(failed.told),
     )
     if resume:
@@ -90,8 +96,49 @@ def train_run(
         with log.open("a", encoding="utf-8") as handle:
             handle.write(json.dumps(record) + "\n")
 
-    train(layered, windows, _recipe(run), folder, dev=dev, resume=resume, on_step=on_step, on_epoch=write)
+    recipe = _recipe(run)
+    if recipe.method.teacher != "none":
+        teacher = teacher_for(
+            run,
+            windows,
+            recipe,
+            size=config.method.teacher_size,
+            shared=config.method.teacher_run,
+            dev=dev,
+            on_note=tell,
+            on_step=on_step,
+            on_record=write,
+        )
+        recipe = dataclasses.replace(recipe, teacher=teacher)
+    train(
+        layered,
+        windows,
+        recipe,
+        folder,
+        dev=dev,
+        unlabelled=unlabelled,
+        resume=resume,
+        on_step=on_step,
+        on_epoch=write,
+    )
     return run
+
+
+def _read_training(
+    planned: Planned,
+    config: RunConfig,
+    on_read: Callable[[int, int], None] | None,
+    tell: Callable[[str], None],
+) -> tuple[Reading, ArrayDataset | None]:
+    """The labelled windows of the training groups, and those without a label where the method uses them."""
+    if not config.method.method().unlabelled:
+        return read_usable(planned, planned.rows("train"), config, on_read, tell), None
+    reading, spare = read_training(planned, config, on_read, tell)
+    return reading, planned.dataset(spare) if len(spare.rows) else None
+
+
+def _digest(*columns: NDArray[Any]) -> str:
+    return hashlib.blake2b(b"".join(column.tobytes() for column in columns), digest_size=16).hexdigest()
 
 
 def _silent(_: str) -> None:

@@ -2,6 +2,8 @@
 
 A batch maps every modality to its native samples (B, steps, *sample_shape), and
 `presence` (B, K) float32, `label` (B,) int64 (-1 where unknown), `window_id` (B,) and `t_ref` (B,) int64.
+Where labels say more than one class each, also `label_shares` (B, N) float32 (rows sum to 1, or to 0 where
+there are none) and `label_weight` (B,) float32 in (0, 1].
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ __all__ = [
 ]
 
 Batch = dict[str, Tensor]
-OWN = ("presence", "label", "window_id", "t_ref")
+OWN = ("presence", "label", "window_id", "t_ref", "label_shares", "label_weight")
 
 
 class WindowSource(Protocol):
@@ -88,6 +90,8 @@ class ArrayDataset(Dataset[Batch]):
     Args:
         inputs: modality -> (W, steps, *sample_shape), an array or samples that are read where asked.
         presence: (W, K). labels: (W,), -1 where unknown. window_id, t_ref: (W,), optional.
+        label_shares: (W, N) soft labels, all zero where there is none. label_weight: (W,) in (0, 1], what a
+            weak label counts for. Batches hold them where they are given.
     """
 
     def __init__(
@@ -98,6 +102,8 @@ class ArrayDataset(Dataset[Batch]):
         *,
         window_id: NDArray[np.uint64] | None = None,
         t_ref: NDArray[np.int64] | None = None,
+        label_shares: NDArray[np.float32] | None = None,
+        label_weight: NDArray[np.float32] | None = None,
     ) -> None:
         count = len(labels)
         blank = np.zeros(count, np.int64)
@@ -110,6 +116,9 @@ class ArrayDataset(Dataset[Batch]):
             "window_id": blank if window_id is None else window_id.view(np.int64),
             "t_ref": blank if t_ref is None else t_ref,
         }
+        for name, values in (("label_shares", label_shares), ("label_weight", label_weight)):
+            if values is not None:
+                self._columns[name] = np.asarray(values, np.float32)
         clash = sorted(set(inputs) & set(OWN))
         if clash:
             raise ValueError(f"inputs may not be named {clash}: the batch dict keeps these names for itself")

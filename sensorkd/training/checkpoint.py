@@ -16,13 +16,13 @@ from torch import Tensor
 
 from sensorkd.errors import RunError
 
-__all__ = ["load_tensors", "prefixed", "save_tensors", "without_prefix"]
+__all__ = ["digest_of", "load_tensors", "prefixed", "save_tensors", "without_prefix"]
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
     """Write atomically: a temporary file beside it, flushed to disk, then renamed."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    contiguous = {name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}
+    contiguous = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     told = json.dumps(about)
     save_file(contiguous, part, metadata={"about": told, "sha256": _digest(contiguous, told)})
     with part.open("rb") as handle:
@@ -54,6 +54,11 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             found=error,
             mend="remove the file and resume, or train again",
         ) from error
+
+
+def digest_of(tensors: Mapping[str, Tensor]) -> str:
+    """Tells one set of tensors from another."""
+    return _digest({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, "")
 
 
 def _digest(tensors: Mapping[str, Tensor], told: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from sensorkd.distillation.augmentation import Augmentation, AugmentationDraw
 from sensorkd.models.student import Student
 from sensorkd.training.batches import Batch, WindowSource, collate
+from sensorkd.training.device import created_on, device_of, moved
+from sensorkd.training.step import augmented
 
 __all__ = ["predict_labelled", "predict_logits", "predict_subsets", "recompute_norms"]
 
@@ -33,11 +36,15 @@ def predict_labelled(
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Logits (W, N) and labels (W,) in one reading of the windows; see `predict_logits`."""
     student.eval()
-    keep = torch.tensor([only is None or name in only for name in student.modalities], dtype=torch.float32)
+    device = device_of(student)
+    kept = [float(only is None or name in only) for name in student.modalities]
+    keep = torch.tensor(kept, device=device)
     logits, labels = [torch.zeros(0, student.classes)], [torch.zeros(0, dtype=torch.int64)]
     for batch in DataLoader(windows, batch_size=batch_size, collate_fn=collate):  # type: ignore[arg-type]
-        inputs = {name: batch[name] for name in student.modalities}
-        logits.append(student(inputs, batch["presence"] * keep)[0])
+        here = moved(batch, device)
+        inputs = {name: here[name] for name in student.modalities}
+        with created_on(device):
+            logits.append(student(inputs, here["presence"] * keep)[0].cpu())
         labels.append(batch["label"])
     return torch.cat(logits).numpy(), torch.cat(labels).numpy()
 
@@ -51,31 +58,44 @@ def predict_subsets(
     The same as `predict_logits` with `only`, but the encoders, which see one modality each, run once.
     """
     student.eval()
+    device = device_of(student)
     masks = {
-        "+".join(names): torch.tensor([float(name in names) for name in student.modalities])
+        "+".join(names): torch.tensor([float(name in names) for name in student.modalities], device=device)
         for names in subsets
     }
     logits: dict[str, list[Tensor]] = {name: [torch.zeros(0, student.classes)] for name in masks}
     for batch in DataLoader(windows, batch_size=batch_size, collate_fn=collate):  # type: ignore[arg-type]
-        prepared = student.prepare({name: batch[name] for name in student.modalities})
-        pooled = {
-            name: [student.pool(value) for value in student.encode(name, x)] for name, x in prepared.items()
-        }
-        for name, mask in masks.items():
-            embedding = student.fuse(pooled, batch["presence"] * mask)[-1]
-            logits[name].append(student.classifier(embedding))
+        here = moved(batch, device)
+        with created_on(device):
+            prepared = student.prepare({name: here[name] for name in student.modalities})
+            pooled = {
+                name: [student.pool(value) for value in student.encode(name, x)]
+                for name, x in prepared.items()
+            }
+            for name, mask in masks.items():
+                embedding = student.fuse(pooled, here["presence"] * mask)[-1]
+                logits[name].append(student.classifier(embedding).cpu())
     return {name: torch.cat(parts).numpy() for name, parts in logits.items()}
 
 
 @torch.no_grad()
 def recompute_norms(
-    student: Student, windows: WindowSource, *, batch_size: int = 64, batches: int = 32
+    student: Student,
+    windows: WindowSource,
+    *,
+    augmentations: Mapping[str, Sequence[Augmentation]] | None = None,
+    batch_size: int = 64,
+    batches: int = 32,
 ) -> None:
     """Batch-norm statistics anew, from identity views of training windows as they were logged.
 
     In training the statistics mix views, augmentations and the weights of many steps; what ships
     sees none of that. Absent modalities are skipped, as in training; one that was hardly ever there keeps
     the statistics of training.
+
+    Args:
+        augmentations: of every modality, where weights have settled on windows that always pass them and
+            fit no statistics but those, as images do that are cut out of a black border.
     """
     norms = [module for module in student.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     if not norms:
@@ -87,6 +107,7 @@ def recompute_norms(
         norm.reset_running_stats()
         norm.momentum = None  # a plain mean over the batches
         norm.train()
+    device = device_of(student)
     generator = torch.Generator().manual_seed(0)
     loader: DataLoader[Batch] = DataLoader(
         windows,  # type: ignore[arg-type]
@@ -96,11 +117,17 @@ def recompute_norms(
         generator=generator,
         collate_fn=collate,
     )
+    chance = torch.Generator().manual_seed(1)
     for count, batch in enumerate(loader):
         if count == batches:
             break
-        inputs = {name: batch[name] for name in student.modalities}
-        student.observe(student.prepare(inputs), batch["presence"])
+        here = moved(batch, device)
+        with created_on(device):
+            prepared = student.prepare({name: here[name] for name in student.modalities})
+        if augmentations is not None:
+            prepared = augmented(prepared, augmentations, AugmentationDraw(len(here["presence"]), chance))
+        with created_on(device):
+            student.observe(prepared, here["presence"])
     for norm, momentum, state in zip(norms, momenta, trained, strict=True):
         norm.momentum = momentum
         if norm.num_batches_tracked == 0:

@@ -1,39 +1,40 @@
 """The training loop: flat, and the same for every method. Read it from top to bottom.
 
-Axes: B windows of a batch, V views of each, K modalities.
+What a step sees is made in `step`, what it costs in `step_loss`.
 """
 
 from __future__ import annotations
 
 import copy
-import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
-from sensorkd.distillation.augmentation import Augmentation, AugmentationDraw
-from sensorkd.distillation.methods import Method
-from sensorkd.distillation.pretext import transform_all
+from sensorkd.distillation.alive import MAY_WAIT, check_alive
+from sensorkd.distillation.balance import TermBalance
+from sensorkd.distillation.last_visit import LastVisit
 from sensorkd.distillation.soft_targets import earlier_self
-from sensorkd.distillation.terms import check_alive, loss_terms
 from sensorkd.errors import RunError
 from sensorkd.models.layered import LayeredStudent
 from sensorkd.models.student import Student
+from sensorkd.training.auxiliaries import with_auxiliaries_of
+from sensorkd.training.averaging import average_in
 from sensorkd.training.batches import WindowSource
 from sensorkd.training.checkpoint import load_tensors, save_tensors
-from sensorkd.training.config import TrainingConfig
+from sensorkd.training.device import device_named
 from sensorkd.training.inference import predict_labelled, recompute_norms
+from sensorkd.training.joined import Joined
 from sensorkd.training.metrics import classification_metrics
-from sensorkd.training.prefetch import Waiting, batches_of
+from sensorkd.training.optimiser import learning_rate_at, optimiser_for
+from sensorkd.training.order import EpochBatches, seeded
 from sensorkd.training.recipe import Recipe
-from sensorkd.training.sampling import balanced_pass, natural_pass
 from sensorkd.training.state import TrainingState
+from sensorkd.training.step import step_batch
+from sensorkd.training.step_loss import StepLoss
+from sensorkd.training.tally import EpochTally
 
 __all__ = ["Recipe", "train"]
 
@@ -47,6 +48,7 @@ def train(
     folder: Path,
     *,
     dev: WindowSource | None = None,
+    unlabelled: WindowSource | None = None,
     resume: bool = False,
     on_step: Callable[[int, int, Mapping[str, float]], None] | None = None,
     on_epoch: Callable[[Record], None] | None = None,
@@ -55,6 +57,8 @@ def train(
 
     Args:
         windows: training windows. dev: windows to choose the best weights by; nothing else is.
+        unlabelled: training windows whose labels, if they have any, are not looked at; methods with
+            `unlabelled` above 0 draw some of them in every step, others leave them alone.
         folder: where `last.safetensors` (the state to resume from), `averaged.safetensors` and, with
             dev, `best.safetensors` (students only) are kept.
         on_step: called with (step, steps, terms). on_epoch: called with a record to log.
@@ -65,17 +69,28 @@ def train(
         RunError: there is nothing to resume from, or it belongs to another recipe; the loss is not finite.
     """
     method, config = recipe.method, recipe.config
-    recipe.check(layered, windows, dev)
-    classes = layered.student.classes
-    balance, adjustment = recipe.balance(windows, classes), recipe.adjustment(windows, classes)
-    if not method.layered:
-        layered = layered.without_auxiliaries()
+    if not method.unlabelled or not unlabelled:
+        unlabelled = None
+    recipe.check(layered, windows, dev, unlabelled)
+    classes, modalities = layered.student.classes, layered.student.modalities
+    class_balance, adjustment = recipe.balance(windows, classes), recipe.adjustment(windows, classes)
+    layered = with_auxiliaries_of(method, layered, seed=recipe.seed)
+    device = device_named(config.device)
+    layered = layered.to(device)
+    adjustment = None if adjustment is None else adjustment.to(device)
     steps, epoch_steps = config.total_steps, config.steps_per_epoch(len(windows))
-    optimiser = _optimiser(layered, config)
+    balance = TermBalance(method.weights()).to(device) if method.balance == "auto" else None
+    optimiser = optimiser_for(layered, config)
+    if balance is not None:
+        optimiser.add_param_group({"params": list(balance.parameters()), "weight_decay": 0.0})
+    free = 0 if unlabelled is None else len(unlabelled)
     past = earlier_self(method, layered, every=epoch_steps)
+    if method.earlier == "last_visit":
+        past = LastVisit(layered, folder, windows=len(windows) + free, max_age=method.max_age)
+    alignment = None if unlabelled is None else recipe.alignment(windows, classes)
     average = copy.deepcopy(layered.student)
-    state = TrainingState(layered, optimiser, past, average)
-    identity = recipe.identity(len(windows))
+    state = TrainingState(layered, optimiser, past, average, balance=balance, alignment=alignment)
+    identity = recipe.identity(len(windows), free)
     if resume:
         state.load(folder / "last.safetensors", identity)
     else:
@@ -83,59 +98,42 @@ def train(
         folder.mkdir(parents=True, exist_ok=True)
         state.save(folder / "last.safetensors", identity)
     epoch = state.epoch
+    losses = StepLoss(recipe, layered, steps, past, adjustment, alignment, balance)
+    # All sensors as they were logged, which is what ships: its statistics come from them.
+    logged = windows if unlabelled is None else Joined([windows, unlabelled], modalities)
+    unproven: set[str] | None = None if epoch == 0 else set(MAY_WAIT)
 
     while epoch * epoch_steps < steps:
         first, last = epoch * epoch_steps, min(steps, (epoch + 1) * epoch_steps)
         # All chance in an epoch follows from (seed, epoch), so a resumed run repeats what it lost.
-        generator = _seeded(recipe.seed, epoch)
-        started, sums = time.monotonic(), dict[str, float]()
+        generator = seeded(recipe.seed, epoch)
+        started, tally = time.monotonic(), EpochTally(layered, last)
         layered.train()
-        with _batches(windows, config.batch_size, last - first, generator, balance) as batches:
-            for step, batch in enumerate(batches, start=first):
-                labels, presence = batch["label"], batch["presence"]
-                prepared = layered.student.prepare({name: batch[name] for name in layered.student.modalities})
-                if config.augment:
-                    prepared = _augmented(
-                        prepared, recipe.augmentations, AugmentationDraw(len(labels), generator)
-                    )
-                views = _views(method, layered.transforms, generator)
-                rows = transform_all(prepared, recipe.families, views)
-                row_presence = presence.repeat(len(views), 1)
-                fusion_presence = _hide(row_presence, config.modality_dropout, generator)
-
-                output = layered.by_view(rows, row_presence, fusion_presence, views=len(views))
-                alpha = method.alpha_at(step, steps)
-                earlier = (
-                    past.recall(rows, row_presence, fusion_presence, views=len(views))
-                    if past and alpha > 0
-                    else None
-                )
-                terms = loss_terms(
-                    output,
-                    method=method,
-                    labels=labels,
-                    presence=fusion_presence,
-                    views=views,
-                    families=layered.families,
-                    earlier=earlier,
-                    alpha=alpha,
-                    adjustment=adjustment,
-                )
-                loss = torch.stack([weight * terms[name] for name, weight in method.weights().items()]).sum()
-                if not bool(torch.isfinite(loss)):
+        sizes = config.batch_size, config.unlabelled_batch or config.batch_size
+        draws = EpochBatches(
+            windows, unlabelled, sizes=sizes, count=last - first, generator=generator, balance=class_balance
+        )
+        with draws:
+            for step, draw in enumerate(draws, start=first):
+                batch = step_batch(draw, recipe, layered, generator)
+                told = losses.of(batch, step)
+                if not bool(torch.isfinite(told.loss)):
                     raise RunError(
                         "the loss is not finite",
                         file=folder,
-                        found={name: float(term.detach()) for name, term in terms.items()},
+                        found={name: float(term.detach()) for name, term in told.terms.items()},
                         mend="lower training.learning_rate, or look for broken samples: `sensorkd inspect`",
                     )
-                if step == 0:
-                    check_alive(terms, layered)
+                if unproven is None:
+                    unproven = check_alive(told.terms, layered, may_wait=MAY_WAIT)
+                elif unproven:
+                    waited_for = {name: told.terms[name] for name in unproven & told.terms.keys()}
+                    unproven = check_alive(waited_for, layered, may_wait=MAY_WAIT)
 
                 optimiser.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]
+                told.loss.backward()  # type: ignore[no-untyped-call]
                 torch.nn.utils.clip_grad_norm_(layered.parameters(), config.gradient_clip)
-                rate = _learning_rate(step, steps, config)
+                rate = learning_rate_at(step, steps, config)
                 for group in optimiser.param_groups:
                     group["lr"] = rate
                 optimiser.step()
@@ -143,12 +141,8 @@ def train(
                 if past:
                     past.observe(layered, step + 1)
                 if step >= config.average_from * steps or step == steps - 1:
-                    state.averaged = _average(average, layered.student, state.averaged)
-                values = {"loss": float(loss.detach())} | {
-                    name: float(term.detach()) for name, term in terms.items()
-                }
-                for name, value in values.items():
-                    sums[name] = sums.get(name, 0.0) + value
+                    state.averaged = average_in(average, layered.student, state.averaged)
+                values = tally.add(step, batch, told)
                 if on_step is not None:
                     on_step(step + 1, steps, values)
 
@@ -156,15 +150,17 @@ def train(
         record: Record = {
             "epoch": epoch,
             "step": last,
-            **{name: value / (last - first) for name, value in sums.items()},
+            **tally.means(),
             "alpha": method.alpha_at(last - 1, steps),
-            "learning_rate": _learning_rate(last - 1, steps, config),
+            "learning_rate": learning_rate_at(last - 1, steps, config),
             "seconds": time.monotonic() - started,
-            "waited": batches.seconds,
+            "waited": draws.seconds,
         }
+        if balance is not None:
+            record["balance"] = balance.weights()
         if dev is not None:
             candidate = copy.deepcopy(layered.student)
-            recompute_norms(candidate, windows)
+            _refresh_norms(candidate, logged, recipe)
             metrics = _judge(candidate, dev)
             record["dev"] = metrics
             if metrics["macro_f1"] > state.best:
@@ -181,7 +177,7 @@ def train(
         return average.eval()
     student = result[config.weights]
     before = _judge(student, windows)["accuracy"]
-    recompute_norms(student, windows)
+    _refresh_norms(student, logged, recipe)
     record = {
         "final": config.weights,
         "train_accuracy_before_norms": before,
@@ -197,93 +193,11 @@ def train(
     return student.eval()
 
 
-def _optimiser(layered: LayeredStudent, config: TrainingConfig) -> torch.optim.Optimizer:
-    """AdamW; biases and norms are not decayed."""
-    weights = [parameter for parameter in layered.parameters() if parameter.dim() > 1]
-    others = [parameter for parameter in layered.parameters() if parameter.dim() <= 1]
-    groups = [
-        {"params": weights, "weight_decay": config.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=config.learning_rate)
-
-
-def _learning_rate(step: int, steps: int, config: TrainingConfig) -> float:
-    """Linear warm-up, then a half cosine to zero."""
-    warm = max(1.0, config.warmup * steps)
-    if step < warm:
-        return config.learning_rate * (step + 1) / (warm + 1)
-    progress = (step - warm) / max(1.0, steps - warm)
-    return config.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
-
-
-def _seeded(seed: int, epoch: int) -> torch.Generator:
-    """Seeds dropout (global) and everything drawn explicitly (the generator returned)."""
-    first, second = np.random.SeedSequence([seed, epoch]).generate_state(2, np.uint64)
-    torch.manual_seed(int(first >> np.uint64(1)))
-    return torch.Generator().manual_seed(int(second >> np.uint64(1)))
-
-
-def _batches(
-    windows: WindowSource,
-    batch_size: int,
-    count: int,
-    generator: torch.Generator,
-    balance: NDArray[np.int64] | None = None,
-) -> Waiting:
-    """`count` batches: passes over the windows in new orders, without a short batch at the end.
-
-    balance: (W,) labels to show every class equally often by; None shows every window equally often.
-    """
-    size = min(batch_size, len(windows))
-    rows: list[int] = []
-    while len(rows) < count * size:
-        if balance is None:
-            order = natural_pass(len(windows), generator)
-        else:
-            order = balanced_pass(balance, generator)
-        rows += order[: len(order) // size * size]
-    # A DataLoader draws one when it begins: with it, runs of earlier versions repeat bit for bit.
-    torch.empty((), dtype=torch.int64).random_()
-    return Waiting(
-        batches_of(windows, [rows[start : start + size] for start in range(0, count * size, size)])
-    )
-
-
-def _augmented(
-    prepared: Mapping[str, Tensor],
-    augmentations: Mapping[str, Sequence[Augmentation]],
-    draw: AugmentationDraw,
-) -> dict[str, Tensor]:
-    changed = dict(prepared)
-    for name, x in prepared.items():
-        for augmentation in augmentations[name]:
-            x = augmentation(x, draw)
-        changed[name] = x
-    return changed
-
-
-def _views(method: Method, transforms: int, generator: torch.Generator) -> list[int]:
-    """The identity, and views - 1 other transform indices without repetition."""
-    others = torch.randperm(transforms - 1, generator=generator)[: method.views - 1] + 1
-    return [0, *others.tolist()]
-
-
-def _hide(presence: Tensor, probability: float, generator: torch.Generator) -> Tensor:
-    """What the fusion may see: each present modality hidden with a probability, never all of them."""
-    scores = torch.rand(presence.shape, generator=generator) * presence
-    keep = (scores >= probability) | (scores == scores.max(dim=1, keepdim=True).values)
-    return presence * keep
-
-
-def _average(average: Student, student: Student, count: int) -> int:
-    """Take a student's weights into the running mean of `count` others."""
-    with torch.no_grad():
-        for mean, value in zip(average.parameters(), student.parameters(), strict=True):
-            mean.data.lerp_(value.data, 1.0 / (count + 1))
-        for kept, buffer in zip(average.buffers(), student.buffers(), strict=True):
-            kept.copy_(buffer)
-    return count + 1
+def _refresh_norms(student: Student, windows: WindowSource, recipe: Recipe) -> None:
+    """Give a student the batch-norm statistics that ship, as the configuration says."""
+    if recipe.config.norms != "running":
+        changed = recipe.augmentations if recipe.config.norms == "augmented" else None
+        recompute_norms(student, windows, augmentations=changed)
 
 
 def _judge(student: Student, windows: WindowSource) -> dict[str, float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,36 +13,60 @@ from torch import Tensor
 
 from sensorkd.distillation.augmentation import Augmentation
 from sensorkd.distillation.methods import Method
-from sensorkd.distillation.pretext import Transform
+from sensorkd.distillation.pretext import IDENTITY, Transform
+from sensorkd.distillation.pseudo_labels import Alignment
+from sensorkd.distillation.teacher import Teacher
 from sensorkd.errors import ConfigError
 from sensorkd.models.layered import LayeredStudent
 from sensorkd.training.batches import WindowSource, labels_of
+from sensorkd.training.checkpoint import digest_of
 from sensorkd.training.config import TrainingConfig
 from sensorkd.training.priors import sampled_prior
 
 __all__ = ["Recipe"]
 
 # Left out of a recipe's identity at their defaults: a run begun before they existed can be resumed.
-LATER = ("sampling", "logit_adjustment")
+LATER = (
+    "sampling",
+    "logit_adjustment",
+    "unlabelled_batch",
+    "optimiser",
+    "momentum",
+    "schedule",
+    "milestones",
+    "decay",
+    "precision",
+    "device",
+    "norms",
+)
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train: the method, the loop's numbers, and each modality's transforms and augmentations."""
+    """How to train: the method, the loop's numbers, and each modality's transforms and augmentations.
+
+    teacher: for methods that have one, a finished network over the same inputs.
+    """
 
     method: Method
     config: TrainingConfig
     families: Mapping[str, Sequence[Transform]]
     augmentations: Mapping[str, Sequence[Augmentation]]
     seed: int
+    teacher: Teacher | None = None
 
-    def identity(self, windows: int) -> dict[str, Any]:
+    @property
+    def transforms(self) -> Mapping[str, Sequence[Transform]]:
+        """Each modality's transforms in this method: the identity alone where there is no pretext."""
+        return self.families if self.method.pretext else dict.fromkeys(self.families, (IDENTITY,))
+
+    def identity(self, windows: int, unlabelled: int = 0) -> dict[str, Any]:
         """What a resumed run must share with the one that was cut off, as flat plain values."""
-        config = self.config.model_dump(mode="json")
-        defaults = {key: TrainingConfig.model_fields[key].default for key in LATER}
-        told = {key: value for key, value in config.items() if key not in LATER or value != defaults[key]}
+        fields = TrainingConfig.model_fields
+        left_out = {key for key in LATER if getattr(self.config, key) == fields[key].default}
+        told = self.config.model_dump(mode="json", exclude=left_out)
         return {
-            **{f"method.{key}": value for key, value in dataclasses.asdict(self.method).items()},
+            **{f"method.{key}": value for key, value in self.method.changed().items()},
             **{f"training.{key}": value for key, value in told.items()},
             "transforms": [f"{name}: {t.name}" for name, family in self.families.items() for t in family],
             "augmentations": [
@@ -51,9 +74,17 @@ class Recipe:
             ],
             "seed": self.seed,
             "windows": windows,
+            **({"unlabelled": unlabelled} if unlabelled else {}),
+            **({} if self.teacher is None else {"teacher": digest_of(self.teacher.network.state_dict())}),
         }
 
-    def check(self, layered: LayeredStudent, windows: WindowSource, dev: WindowSource | None) -> None:
+    def check(
+        self,
+        layered: LayeredStudent,
+        windows: WindowSource,
+        dev: WindowSource | None,
+        unlabelled: WindowSource | None = None,
+    ) -> None:
         """Refuse at once what would fail, or silently do less, later.
 
         Raises:
@@ -80,6 +111,38 @@ class Recipe:
                 found=method.views,
                 expected=f"at most {layered.transforms}",
             )
+        if method.unlabelled and not method.layered and not unlabelled:
+            raise ConfigError(
+                f"the method {method.name!r} lives on windows without a label, and there is none",
+                inside="method.unlabelled",
+                found=0,
+                expected="at least one",
+                mend="train with `ce`, or leave some training windows without a label: labels_per_class",
+            )
+        if (self.teacher is None) != (method.teacher == "none"):
+            raise ConfigError(
+                "a method with a teacher needs one, and others have no use for it",
+                inside="method.teacher",
+                found=f"teacher: {method.teacher}, with {'none' if self.teacher is None else 'one'} at hand",
+                mend="give Recipe.teacher, or choose another method",
+            )
+        if self.teacher is not None:
+            self.teacher.check(layered)
+        self._check_visits(len(windows))
+
+    def _check_visits(self, windows: int) -> None:
+        """Windows must be seen again before their last visit is too long ago."""
+        method, config = self.method, self.config
+        one_pass = max(1, windows // config.batch_size)
+        if method.earlier == "last_visit" and one_pass > min(method.max_age, config.total_steps - 1):
+            raise ConfigError(
+                "no window is seen again in time for its last visit to soften anything",
+                inside="method.earlier",
+                found=f"a pass of {one_pass} steps, of {config.total_steps} in all, "
+                f"with method.max_age {method.max_age}",
+                expected="at least two passes, and a longer max_age than one of them",
+                mend="raise training.steps or method.max_age, or set method.earlier=snapshot",
+            )
 
     def balance(self, windows: WindowSource, classes: int) -> NDArray[np.int64] | None:
         """(W,) labels to balance every pass by, or None to take the windows as they are.
@@ -104,3 +167,15 @@ class Recipe:
         labels = labels_of(windows, asked_by="training.logit_adjustment")
         prior = sampled_prior(labels, classes=classes, sampling=self.config.sampling)
         return torch.tensor(self.config.logit_adjustment * np.log(prior), dtype=torch.float32)
+
+    def alignment(self, windows: WindowSource, classes: int) -> Alignment | None:
+        """Brings pseudo-labels to the class shares of the labels, where the method asks for it.
+
+        Raises:
+            ConfigError: the windows do not tell their labels, or a class has none.
+        """
+        if not (self.method.pseudo_labels and self.method.align):
+            return None
+        labels = labels_of(windows, asked_by="method.align")
+        prior = sampled_prior(labels, classes=classes, sampling=self.config.sampling)
+        return Alignment(torch.tensor(prior, dtype=torch.float32))

@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from sensorkd.distillation.balance import TermBalance
+from sensorkd.distillation.pseudo_labels import Alignment
 from sensorkd.distillation.soft_targets import EarlierSelf
 from sensorkd.errors import RunError
 from sensorkd.models.layered import LayeredStudent
@@ -38,8 +40,12 @@ class TrainingState:
         optimiser: torch.optim.Optimizer,
         past: EarlierSelf | None,
         average: Student,
+        *,
+        balance: TermBalance | None = None,
+        alignment: Alignment | None = None,
     ) -> None:
         self.layered, self.optimiser, self.past, self.average = layered, optimiser, past, average
+        self.balance, self.alignment = balance, alignment
         self.epoch = 0
         self.averaged = 0
         self.best = -math.inf
@@ -52,7 +58,12 @@ class TrainingState:
             **prefixed("average", self.average.state_dict()),
         }
         if self.past is not None:
-            tensors |= prefixed("earlier", self.past.network.state_dict())
+            self.past.seal(self.epoch)
+            tensors |= prefixed("earlier", self.past.state())
+        if self.balance is not None:
+            tensors |= prefixed("balance", self.balance.state_dict())
+        if self.alignment is not None:
+            tensors |= prefixed("alignment", self.alignment.state())
         best = None if math.isinf(self.best) else self.best
         progress = {"epoch": self.epoch, "averaged": self.averaged, "best": best}
         save_tensors(path, tensors, {"identity": dict(identity), **progress})
@@ -87,10 +98,16 @@ class TrainingState:
             ) from error
         self.epoch, self.averaged = int(about["epoch"]), int(about["averaged"])
         self.best = -math.inf if about["best"] is None else float(about["best"])
+        if self.past is not None:
+            self.past.unseal(self.epoch)
 
     def _take(self, tensors: Mapping[str, torch.Tensor]) -> None:
         self.layered.load_state_dict(without_prefix("network", tensors))
         restore_optimiser(self.optimiser, without_prefix("optimiser", tensors))
         self.average.load_state_dict(without_prefix("average", tensors))
         if self.past is not None:
-            self.past.network.load_state_dict(without_prefix("earlier", tensors))
+            self.past.load_state(without_prefix("earlier", tensors))
+        if self.balance is not None:
+            self.balance.load_state_dict(without_prefix("balance", tensors))
+        if self.alignment is not None:
+            self.alignment.load_state(without_prefix("alignment", tensors))

@@ -7,9 +7,11 @@ import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sensorkd.errors import WindowError, nearest
 from sensorkd.recordings import LabelTrack, Recording
+from sensorkd.windows.graded_track import GradedTrack, as_graded
 
 __all__ = ["with_life_stages", "with_otherwise"]
 
@@ -79,10 +81,13 @@ def _span(recording: Recording, of: str | None) -> tuple[int, int]:
     return stream.start, stream.end
 
 
-def with_otherwise(recordings: Sequence[Recording], target: str, label: str) -> list[Recording]:
+def with_otherwise(
+    recordings: Sequence[Recording], target: str, label: str, *, weight: float = 1.0
+) -> list[Recording]:
     """Recordings in which `label` holds wherever their track of `target` says nothing.
 
-    For tables that list the faults only: all other time is normal.
+    For tables that list the faults only: all other time is normal. weight: in (0, 1], how far that is to be
+    trusted.
     """
     result = []
     for recording in recordings:
@@ -90,13 +95,29 @@ def with_otherwise(recordings: Sequence[Recording], target: str, label: str) -> 
         gaps = [(recording.start, recording.end)] if track is None else _gaps(recording, track)
         t0 = np.array([gap[0] for gap in gaps], dtype=np.int64)
         t1 = np.array([gap[1] for gap in gaps], dtype=np.int64)
-        labels = (label,) * len(gaps)
-        if track is not None:
-            t0, t1 = np.concatenate([track.t0, t0]), np.concatenate([track.t1, t1])
-            labels = (*track.label, *labels)
-        full = LabelTrack(t0, t1, labels)
+        full = _joined(track, LabelTrack(t0, t1, (label,) * len(gaps)), weight)
         result.append(dataclasses.replace(recording, tracks={**recording.tracks, target: full}))
     return result
+
+
+def _joined(track: LabelTrack | None, gaps: LabelTrack, weight: float) -> LabelTrack:
+    """A track and what holds in its gaps; an ordinary one where both are certain."""
+    if weight == 1 and not isinstance(track, GradedTrack):
+        return gaps if track is None else LabelTrack(*_ends(track, gaps), (*track.label, *gaps.label))
+    weak = dataclasses.replace(as_graded(gaps), weight=np.full(len(gaps.t0), weight))
+    if track is None:
+        return weak
+    known = as_graded(track)
+    return GradedTrack(
+        *_ends(known, weak),
+        (*known.label, *weak.label),
+        np.concatenate([known.weight, weak.weight]),
+        (*known.shares, *weak.shares),
+    )
+
+
+def _ends(first: LabelTrack, second: LabelTrack) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    return np.concatenate([first.t0, second.t0]), np.concatenate([first.t1, second.t1])
 
 
 def _gaps(recording: Recording, track: LabelTrack) -> list[tuple[int, int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Collection
 from pathlib import Path
 
 import pandas as pd
@@ -15,18 +16,21 @@ TIMES = ("t0", "t1", "t")
 LabelRow = tuple[str, dict[str, str]]
 
 
-def read_label_table(path: str | Path) -> tuple[list[str], list[LabelRow]]:
+def read_label_table(
+    path: str | Path, *, numbers: Collection[str] = TIMES
+) -> tuple[list[str], list[LabelRow]]:
     """Names of the columns, and the rows: (place such as "line 4", column -> text, "" where empty).
 
     In a CSV, blank lines and remarks (lines that begin with # and a space) are passed over. Cells are parted
-    by what parts the header: commas, semicolons (then numbers may have a decimal comma) or tabs.
+    by what parts the header: commas, semicolons (then numbers may have a decimal comma) or tabs. numbers: the
+    columns that hold these.
 
     Raises:
         ConfigError: it does not exist, cannot be read, or a row has another number of cells.
     """
     path = Path(path)
     try:
-        return _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
+        return _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path, numbers)
     except (OSError, ValueError, ImportError, csv.Error) as error:
         raise ConfigError(
             "the label table cannot be read" if path.is_file() else "no such label table",
@@ -37,7 +41,7 @@ def read_label_table(path: str | Path) -> tuple[list[str], list[LabelRow]]:
         ) from error
 
 
-def _read_csv(path: Path) -> tuple[list[str], list[LabelRow]]:
+def _read_csv(path: Path, numbers: Collection[str]) -> tuple[list[str], list[LabelRow]]:
     columns: list[str] = []
     rows: list[LabelRow] = []
     with path.open(encoding="utf-8-sig", newline="") as handle:
@@ -65,7 +69,7 @@ def _read_csv(path: Path) -> tuple[list[str], list[LabelRow]]:
                 )
             row = dict(zip(columns, cells, strict=True))
             if mark == ";":
-                row |= {name: row[name].replace(",", ".") for name in TIMES if name in row}
+                row |= {name: row[name].replace(",", ".") for name in numbers if name in row}
             rows.append((place, row))
     return columns, rows
 

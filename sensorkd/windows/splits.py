@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ __all__ = [
     "fold_of_groups",
     "groups_of",
     "leave_one_group_out",
+    "share_of_labels",
     "split_by_group",
 ]
 
@@ -124,29 +126,55 @@ def few_labels(
     """Rows of the windows whose labels are kept: `per_class` of each class, round-robin over groups.
 
     Groups take turns, in an order drawn for each class, so that few labels still come from as many
-    machines as can be.
+    machines as can be. With the same seed, what a smaller number or share keeps is kept by a larger one.
 
     Raises:
         SplitError: a class has fewer labelled windows.
     """
-    generator = np.random.default_rng(seed)
-    names = np.array(groups, dtype=np.str_)
-    chosen: list[int] = []
-    for label in sorted(set(labels[labels != UNLABELLED].tolist())):
-        of_class = np.flatnonzero(labels == label)
-        if len(of_class) < per_class:
+    counts = _labelled(labels)
+    for label, count in counts.items():
+        if count < per_class:
             raise SplitError(
                 f"class {label} has too few labelled windows",
-                found=len(of_class),
+                found=count,
                 expected=f"at least {per_class}",
                 mend="lower `labels_per_class`",
             )
+    return _in_turns(labels, groups, dict.fromkeys(counts, per_class), seed)
+
+
+def share_of_labels(
+    labels: NDArray[np.int64], groups: Sequence[str], *, share: float, seed: int
+) -> NDArray[np.int64]:
+    """Rows of the windows whose labels are kept: this share, in (0, 1], of each class, and at least one.
+
+    To the nearest whole number, halves up; otherwise as `few_labels`.
+    """
+    counts = {label: max(1, math.floor(share * count + 0.5)) for label, count in _labelled(labels).items()}
+    return _in_turns(labels, groups, counts, seed)
+
+
+def _labelled(labels: NDArray[np.int64]) -> dict[int, int]:
+    """How many windows of each class are labelled, in the order of the classes."""
+    classes, counts = np.unique(labels[labels != UNLABELLED], return_counts=True)
+    return dict(zip(classes.tolist(), counts.tolist(), strict=True))
+
+
+def _in_turns(
+    labels: NDArray[np.int64], groups: Sequence[str], counts: Mapping[int, int], seed: int
+) -> NDArray[np.int64]:
+    """So many rows of each class. What is drawn does not depend on how many: more only takes on further."""
+    generator = np.random.default_rng(seed)
+    names = np.array(groups, dtype=np.str_)
+    chosen: list[int] = []
+    for label, count in counts.items():
+        of_class = np.flatnonzero(labels == label)
         order = generator.permutation(sorted(set(names[of_class])))
         queues = {name: list(generator.permutation(of_class[names[of_class] == name])) for name in order}
         taken = 0
-        while taken < per_class:
+        while taken < count:
             for queue in queues.values():
-                if queue and taken < per_class:
+                if queue and taken < count:
                     chosen.append(int(queue.pop()))
                     taken += 1
     return np.array(sorted(chosen), dtype=np.int64)

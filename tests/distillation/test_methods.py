@@ -80,3 +80,79 @@ def test_alpha_rises_linearly_in_steps_after_the_warm_up():
     assert method.alpha_at(100, 100) == pytest.approx(0.4)
     assert method.alpha_at(600, 1000) == pytest.approx(method.alpha_at(60, 100))
     assert Method("hard").alpha_at(100, 100) == 0.0
+
+
+def test_the_set_of_methods_is_what_is_compared():
+    assert set(METHODS) == {
+        *("ce", "label_smoothing", "mixup", "ps_kd", "byot", "sad", "kd", "sskd", "hsakd", "lsskd"),
+        *("pseudo_label", "fixmatch", "mean_teacher"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [
+        ({"balance": "auto"}, "nothing to balance"),
+        ({"confidence": 0.5}, "none is"),
+        ({"earlier": "last_visit", "alpha": 0.3, "mixup": 0.2}, "never seen twice"),
+        (
+            {
+                "earlier": "last_visit",
+                "alpha": 0.3,
+                "unlabelled": 1.0,
+                "pseudo": "hard",
+                "pseudo_from": "earlier",
+            },
+            "asked about any window",
+        ),
+        ({"sad": 1.0, "views": 2, "pretext": False}, "see the identity view alone"),
+        ({"relation": 1.0, "teacher": "layered"}, "needs views"),
+        ({"auxiliaries": "fused"}, "no auxiliaries to place"),
+        ({"sad": 1.0, "cross": 1.0, "auxiliaries": "fused"}, "auxiliaries that the method does without"),
+        ({"sad": 1.0, "deep": 1.0, "auxiliaries": "modality"}, "deep above 0 with auxiliaries: modality"),
+        ({"kd": 1.0}, "need a teacher"),
+        ({"teacher": "plain"}, "need a teacher"),
+        ({"joint": 1.0, "teacher": "plain"}, "never saw a transformed window"),
+        ({"unlabelled": 1.0}, "nothing to teach this method"),
+        ({"unlabelled": 1.0, "sad": 1.0, "threshold": 0.9}, "do nothing without them"),
+        ({"unlabelled": 1.0, "pseudo": "soft"}, "teaches it nothing"),
+        ({"unlabelled": 1.0, "pseudo": "hard", "threshold": 1.5}, "out of range"),
+        ({"smoothing": 1.0}, "out of range"),
+        ({"decay": 1.0}, "out of range"),
+        ({"max_age": 0}, "out of range"),
+    ],
+)
+def test_a_method_that_contradicts_itself_is_refused(numbers, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        Method("bad", **numbers)
+    assert "method" in str(caught.value.inside)
+
+
+def test_an_earlier_self_may_serve_pseudo_labels_alone():
+    numbers = {"unlabelled": 1.0, "pseudo": "mse", "pseudo_from": "earlier"}
+    assert Method("teacher", earlier="ema", **numbers).pseudo_from_earlier
+    with pytest.raises(ConfigError, match="both an earlier self"):
+        Method("teacher", **numbers)
+
+
+def test_windows_without_a_label_can_be_left_out_of_any_method():
+    assert method_named("fixmatch", {"unlabelled": 0.0}).unlabelled_weights(5, 10) == {}
+    assert not method_named("fixmatch", {"unlabelled": 0.0}).pseudo_labels
+
+
+def test_only_pseudo_labels_wait_for_the_ramp():
+    method = method_named("sad", {"unlabelled": 0.5, "pseudo": "hard", "ramp": 0.5})
+    start, middle, end = (method.unlabelled_weights(step, 100) for step in (0, 25, 80))
+    assert start == {"sad_unlabelled": 0.5, "pseudo": 0.0, "pseudo_sad": 0.0}
+    assert middle["pseudo"] == 0.25 and end["pseudo"] == 0.5
+    assert middle["sad_unlabelled"] == end["sad_unlabelled"] == 0.5
+
+
+def test_auxiliaries_that_learn_the_class_alone_have_nothing_to_say_without_a_label():
+    assert "sad_unlabelled" not in method_named("byot", {"unlabelled": 1.0}).unlabelled_weights(1, 2)
+
+
+def test_a_method_tells_what_was_changed_and_what_it_always_told():
+    told = method_named("lsskd", {"unlabelled": 0.5}).changed()
+    assert told["unlabelled"] == 0.5 and told["warmup"] == 0.3
+    assert "decay" not in told

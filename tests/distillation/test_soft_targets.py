@@ -7,9 +7,14 @@ import torch
 from torch import nn
 
 from sensorkd.distillation.methods import Method
+from sensorkd.distillation.sight import Sight
 from sensorkd.distillation.soft_targets import Ema, Snapshot, earlier_self
 
 EVERYTHING = torch.ones(6, 3)
+
+
+def seen(prepared):
+    return Sight(prepared, EVERYTHING, EVERYTHING)
 
 
 def change(layered, step):
@@ -68,7 +73,7 @@ def test_recalling_needs_no_gradient_and_leaves_the_learner_alone(make_layered, 
     layered = make_layered(dropout=0.5).train()
     past = earlier_self(Method("soft", sad=1, earlier=kind, alpha=0.3), layered, every=2)
     before = copy.deepcopy(layered.state_dict())
-    output = past.recall(prepared, EVERYTHING, EVERYTHING)
+    output = past.recall(seen(prepared), step=0).output
     outputs = [output.trunk.logits, *output.fused, *(q for heads in output.modality.values() for q in heads)]
     assert not any(value.requires_grad for value in outputs)
     assert not any(parameter.requires_grad for parameter in past.network.parameters())
@@ -80,13 +85,13 @@ def test_recalling_is_without_dropout_of_any_kind_but_normalises_by_the_batch(ma
     encoder = layered.student.encoder("shake")
     encoder.stages["stage1"].append(nn.Dropout1d(0.5))
     snapshot = Snapshot(layered.train(), every=1)
-    first, second = (snapshot.recall(prepared, EVERYTHING, EVERYTHING) for _ in range(2))
+    first, second = (snapshot.recall(seen(prepared)).output for _ in range(2))
     assert torch.equal(first.trunk.logits, second.trunk.logits)
     with torch.no_grad():
         for name, buffer in snapshot.network.named_buffers():
             if name.endswith("running_mean"):
                 buffer.add_(1000.0)
-    assert torch.equal(snapshot.recall(prepared, EVERYTHING, EVERYTHING).trunk.logits, first.trunk.logits)
+    assert torch.equal(snapshot.recall(seen(prepared)).output.trunk.logits, first.trunk.logits)
 
 
 def test_recalling_says_what_the_network_itself_said(make_layered, prepared):
@@ -94,10 +99,15 @@ def test_recalling_says_what_the_network_itself_said(make_layered, prepared):
     snapshot = Snapshot(layered, every=1)
     with torch.no_grad():
         own = layered(prepared, EVERYTHING, EVERYTHING)
-    past = snapshot.recall(prepared, EVERYTHING, EVERYTHING)
+    past = snapshot.recall(seen(prepared)).output
     assert torch.equal(past.trunk.logits, own.trunk.logits)
     assert all(torch.equal(a, b) for a, b in zip(past.fused, own.fused, strict=True))
 
 
 def test_a_method_without_softening_keeps_no_earlier_self(layered):
     assert earlier_self(Method("ce"), layered, every=5) is None
+
+
+def test_a_moving_average_has_the_decay_of_its_method(layered):
+    past = earlier_self(Method("soft", earlier="ema", alpha=0.3, decay=0.5), layered, every=5)
+    assert past.decay == 0.5

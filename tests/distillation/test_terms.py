@@ -7,9 +7,10 @@ import math
 import pytest
 import torch
 
+from sensorkd.distillation.alive import check_alive
 from sensorkd.distillation.methods import Method
 from sensorkd.distillation.pretext import equivalent_transforms, transform_all
-from sensorkd.distillation.terms import check_alive, loss_terms
+from sensorkd.distillation.terms import loss_terms
 from sensorkd.errors import DeadTermError
 
 ALL_ON = Method(

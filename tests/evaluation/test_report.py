@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import contextlib
 import dataclasses
+import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from sensorkd.evaluation.evaluate import RunWindows, evaluate_windows, windows_f
 from sensorkd.evaluation.report import report_html, write_report
 from sensorkd.export.footprint import Footprint
 from sensorkd.runs import Run
+from sensorkd.runs.run import LOG
 
 SECTIONS = [
     "Sensors",
@@ -40,6 +43,7 @@ PICTURES = [
     "Windows judged wrong",
     "Windows judged right",
     "Terms of the loss over steps",
+    "What auxiliaries name right over steps",
 ]
 PIXEL = "data:image/png;base64," + base64.b64encode(b"\x89PNG").decode()
 
@@ -315,7 +319,57 @@ def test_without_a_log_there_are_no_curves(
     press_run: Run, unseen: RunWindows, undrawn: list[Figure], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(report, "LOG", "nowhere.jsonl")
-    assert "Terms of the loss over steps" not in page_of(press_run, unseen).pictures
+    assert not set(PICTURES[-2:]) & set(page_of(press_run, unseen).pictures)
+
+
+def logging(run: Run, folder: Path, *records: dict[str, Any]) -> Run:
+    """The run with another log; the page is made of nothing else that training left."""
+    shutil.copytree(run.folder, folder)
+    (folder / LOG).write_text("".join(json.dumps(record) + "\n" for record in records))
+    return dataclasses.replace(run, folder=folder)
+
+
+def test_a_run_without_auxiliaries_has_no_picture_of_them(
+    press_run: Run, unseen: RunWindows, undrawn: list[Figure], tmp_path: Path
+) -> None:
+    run = logging(press_run, tmp_path / "run", {"step": 10, "label": 0.5})
+    page = page_of(run, unseen)
+    assert list(page.pictures) == PICTURES[:-1]
+    assert "auxiliary classifiers named right" not in page.text
+    assert "Taught by" not in page.text
+
+
+def test_transforms_that_auxiliaries_did_not_tell_apart_are_named(
+    press_run: Run, unseen: RunWindows, undrawn: list[Figure], tmp_path: Path
+) -> None:
+    told = {
+        "heat/stage1": {"class": 0.5, "transform": 0.5, "chance": 0.5, "0|1": 0.51, "0|2": 0.9},
+        "shake/stage1": {"class": 0.5, "transform": 0.9, "chance": 0.5, "0|1": 0.9},
+    }
+    run = logging(press_run, tmp_path / "run", {"step": 10, "label": 0.5, "auxiliaries": told})
+    page = page_of(run, unseen)
+    assert list(page.pictures) == PICTURES
+    assert "no auxiliary of heat tells identity from time reversal: 51% right, 50% by guessing" in page.text
+    assert "no auxiliary of shake" not in page.text
+
+
+@pytest.mark.parametrize(
+    ("shared", "told"),
+    [
+        (False, "Taught by a teacher of its own: size small, by sad in 60 steps, 12,345 parameters, 7 s"),
+        (True, "Taught by a shared teacher: size small, by sad in 60 steps, 12,345 parameters, 7 s"),
+    ],
+)
+def test_what_the_teacher_cost_is_told(
+    press_run: Run, unseen: RunWindows, undrawn: list[Figure], tmp_path: Path, shared: bool, told: str
+) -> None:
+    cost = {"size": "small", "method": "sad", "steps": 60, "parameters": 12345, "seconds": 7.2, "run": "x"}
+    run = logging(
+        press_run, tmp_path / "run", {"teacher": {**cost, "shared": shared}}, {"step": 1, "label": 0.5}
+    )
+    page = page_of(run, unseen)
+    assert f"{told} of training" in page.text
+    assert ("that are not this run's" in page.text) == shared
 
 
 def test_other_archives_are_reported_with_what_training_knew_of_them(

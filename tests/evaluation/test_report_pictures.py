@@ -18,6 +18,7 @@ from sensorkd.evaluation.alarm_windows import ScoredWindows
 from sensorkd.evaluation.report_pictures import (
     COURSES,
     alarm_courses,
+    auxiliary_curves,
     budget_curve,
     reliability,
     term_curves,
@@ -79,6 +80,54 @@ def test_dev_groups_have_a_curve_of_their_own(log: Any) -> None:
     assert list(lines(left)) == ["label"]
     assert next(iter(lines(right).values())) == ([10, 20], [0.1, 0.2])
     assert "dev groups" in right.get_ylabel()
+
+
+def test_what_is_no_number_is_no_term_and_every_term_is_drawn_however_many_there_are(log: Any) -> None:
+    terms = {f"term{number}": 0.5 for number in range(9)}
+    records = [{**record(step, **terms), "auxiliaries": {"fused/stage1": {"class": 0.5}}} for step in (1, 2)]
+    (axes,) = drawn(term_curves(log({"teacher": {"seconds": 3.0}}, *records)))
+    assert list(lines(axes)) == list(terms)
+    drawn_as = {(line.get_color(), line.get_linestyle()) for line in axes.get_lines()}
+    assert len(drawn_as) == 9, "no two look alike"
+
+
+def auxiliaries(step: int, **accuracies: dict[str, float]) -> dict[str, Any]:
+    return {"step": step, "auxiliaries": {name.replace("_", "/"): told for name, told in accuracies.items()}}
+
+
+def test_auxiliaries_have_a_panel_a_modality_and_a_line_a_stage() -> None:
+    told = {"class": 0.4, "transform": 0.6, "chance": 0.55, "0|1": 0.7, "0|2": 0.8}
+    better = {**told, "class": 0.8}
+    records = [
+        auxiliaries(10, heat_stage1=told, heat_stage2=told, fused_stage1=told),
+        auxiliaries(20, heat_stage1=told, heat_stage2=better, fused_stage1=told),
+    ]
+    found = drawn(auxiliary_curves(records, 4))
+    assert [axes.get_title() for axes in found] == ["heat", "fused"] + [""] * 4
+    assert [axes.get_ylabel() for axes in found[::2]] == [
+        "class right",
+        "transform right",
+        "transforms told apart",
+    ]
+    assert set(lines(found[0])) == {"stage1", "stage2", "by guessing"}
+    assert set(lines(found[1])) == {"stage1", "by guessing"}
+    assert lines(found[0])["stage2"] == ([10, 20], [0.4, 0.8])
+    assert lines(found[0])["by guessing"] == ([10, 20], [0.25, 0.25])
+    assert lines(found[2])["stage1"] == ([10, 20], [0.6, 0.6])
+    assert lines(found[2])["by guessing"] == ([10, 20], [0.55, 0.55])
+    assert lines(found[4])["stage1"] == ([10, 20], pytest.approx([0.75, 0.75]))
+    assert lines(found[4])["by guessing"] == ([10, 20], [0.5, 0.5])
+
+
+def test_what_an_epoch_does_not_tell_leaves_a_gap_in_the_curve() -> None:
+    """A modality that no window of its last batches had, or auxiliaries that learn the class alone."""
+    records = [
+        auxiliaries(10, fused_stage1={"class": 0.3}),
+        auxiliaries(20, fused_stage1={"class": 0.4}, heat_stage1={"class": 0.5}),
+    ]
+    found = drawn(auxiliary_curves(records, 2))
+    assert np.isnan(lines(found[1])["stage1"][1]).tolist() == [True, False]
+    assert np.isnan(lines(found[2])["stage1"][1]).all()
 
 
 def test_a_log_of_no_step_is_an_empty_picture(log: Any) -> None:

@@ -81,6 +81,14 @@ def test_a_map_auxiliary_of_the_deepest_stage_is_pooling_and_a_linear_layer():
     assert sum(p.numel() for p in auxiliary.parameters()) == 9 * 6 + 6
 
 
+@pytest.mark.parametrize("rank", [1, 3])
+def test_a_light_auxiliary_is_pooling_and_a_linear_layer_at_any_stage(rank):
+    auxiliary = MapAuxiliary((5, 7, 9), rank=rank, labels=6, depth="light")
+    maps = torch.randn((3, 5, 8) if rank == 1 else (3, 5, 4, 8, 8))
+    assert torch.allclose(auxiliary(maps), auxiliary.classifier(maps.flatten(2).mean(2)))
+    assert sum(p.numel() for p in auxiliary.parameters()) == 5 * 6 + 6
+
+
 def test_a_fused_auxiliary_gives_the_projection_it_classifies():
     auxiliary = FusedAuxiliary(5, labels=8)
     projection, logits = auxiliary(torch.randn(3, 5))

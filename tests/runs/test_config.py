@@ -21,6 +21,9 @@ RICH: list[dict[str, Any]] = [
     {"labels": "shifts.csv"},
     {"labels": {"table": "shifts.csv", "timezone": "Europe/Berlin", "events": {"holds": 3}}},
     {"labels": {"derive": {"stage": {**LIFE, "of": "shake", "per": "m"}}, "otherwise": {"fault": "none"}}},
+    {"labels": {"table": "votes.csv", "share_of": {"ok": "n_ok", "worn": "n_worn"}, "weight": 0.5,
+                "more": [{"table": "shifts.csv", "weight": 0.25, "events": {"holds": 3}}]}},
+    {"labels_share": 0.25, "label_rule": "share"},
     {"alarm": {"normal": ["ok"], "raise_count": 2, "raise_within": 3, "budget": 1.5, "early": 30}},
     {"deployment_prior": {"ok": 0.97, "worn": 0.03}},
     {"split": {"by": "machine", "dev": ["m1"], "folds": 4, "fold": 3}},
@@ -187,3 +190,14 @@ def test_nothing_can_be_changed_afterwards(configured: Any) -> None:
     for part, key in ((config, "seed"), (config.alarm, "budget"), (config.labels, "table")):
         with pytest.raises(ValueError, match="frozen"):
             setattr(part, key, 1)
+
+
+def test_one_budget_of_labels_is_told(refused: Any) -> None:
+    assert "give `labels_per_class` or `labels_share`, not both" in refused(
+        labels_per_class=2, labels_share=0.5
+    )
+
+
+@pytest.mark.parametrize(("share", "told"), [(0, "greater than 0"), (1.5, "less than or equal to 1")])
+def test_a_share_of_the_labels_lies_between_none_and_all(refused: Any, share: float, told: str) -> None:
+    assert f"labels_share: Input should be {told}" in refused(labels_share=share)

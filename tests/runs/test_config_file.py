@@ -38,6 +38,15 @@ def test_a_label_table_lies_where_the_file_says_seen_from_the_file(
         assert written(labels=text if short else {"table": text}).labels.table == str(found)
 
 
+def test_further_tables_lie_beside_the_file_too(written: Any, tmp_path: Path) -> None:
+    told = {"more": [{"table": "shifts.csv", "weight": 0.5}, {"table": "/plant/machines.csv"}]}
+    labels = written(labels=told).labels
+    assert labels.table is None
+    assert [item.table for item in labels.more] == [str(tmp_path / "conf/shifts.csv"), "/plant/machines.csv"]
+    with pytest.raises(ConfigError, match=r"labels\.more"):
+        written(labels={"more": ["shifts.csv"]})
+
+
 def test_home_and_variables_are_put_in(written: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PLANT_TABLES", str(tmp_path / "tables"))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))

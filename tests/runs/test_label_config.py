@@ -11,6 +11,7 @@ from sensorkd.errors import ConfigError
 from sensorkd.recordings import Recording
 from sensorkd.runs.label_config import LabelConfig
 from sensorkd.timeline import SECOND
+from sensorkd.windows.graded_track import GradedTrack
 
 LIFE = {"rule": "life_fraction", "bounds": [0.5, 0.9], "classes": ["early", "middle", "late"]}
 
@@ -121,6 +122,16 @@ def test_identity_is_text_whatever_yaml_took_it_for(told: Any, meant: str) -> No
             "labels.events.hold: unknown key; did you mean 'holds'? known here: ['delay', 'holds']",
         ),
         ({"otherwise": {"fault": 0}}, "labels.otherwise.fault: Input should be a valid string"),
+        ({"weight": 0}, "labels.weight: Input should be greater than 0"),
+        ({"weight": 1.5}, "labels.weight: Input should be less than or equal to 1"),
+        ({"share_of": {"ok": "n_ok"}}, "share_of: shares are of two classes or more"),
+        ({"share_of": {"ok": "n", "worn": "n"}}, "share_of: a column for each class, and none of ["),
+        ({"share_of": {"ok": "n", "worn": "weight"}}, "'weight']; got ['weight']"),
+        ({"more": [{"weight": 0.5}]}, "more: each needs its `table: FILE`"),
+        (
+            {"more": [{"table": "x.csv", "wieght": 0.5}]},
+            "labels.more.0.wieght: unknown key; did you mean 'weight'?",
+        ),
     ],
 )
 def test_what_is_wrong_is_told_with_its_place(refused: Any, labels: Any, told: str) -> None:
@@ -147,3 +158,34 @@ def test_what_is_wrong_with_a_life_is_told_with_its_target(
     refused: Any, changes: dict[str, Any], told: str
 ) -> None:
     assert told in refused(labels={"derive": {"stage": {**LIFE, **changes}}})
+
+
+def test_operators_tables_stand_beside_that_of_an_expert(day: Recording, tmp_path: Path) -> None:
+    (tmp_path / "expert.csv").write_text("machine,t0,t1,class\npress 4,2,4,worn\n", "utf-8")
+    (tmp_path / "shift.csv").write_text("machine,class,weight\npress 4,ok,0.5\n", "utf-8")
+    (tmp_path / "plant.csv").write_text("machine,class\npress 4,unsure\n", "utf-8")
+    config = LabelConfig.model_validate(
+        {
+            "table": str(tmp_path / "expert.csv"),
+            "more": [
+                {"table": str(tmp_path / "shift.csv"), "weight": 0.25},
+                {"table": str(tmp_path / "plant.csv"), "weight": 0.125},
+            ],
+        }
+    )
+    (labelled,), notes = config.apply([day])
+    assert notes == []
+    assert held(labelled, "label") == [(0.0, 2.0, "ok"), (2.0, 4.0, "worn"), (4.0, 10.0, "ok")]
+    track = labelled.tracks["label"]
+    assert isinstance(track, GradedTrack)
+    assert track.weight.tolist() == [0.5, 1.0, 0.5]
+
+
+def test_a_table_of_shares_is_read_as_it_is_configured(day: Recording, tmp_path: Path) -> None:
+    (tmp_path / "votes.csv").write_text("machine;n_ok;n_worn\npress 4;1,5;0,5\n", "utf-8")
+    told = {"table": str(tmp_path / "votes.csv"), "share_of": {"ok": "n_ok", "worn": "n_worn"}}
+    (labelled,), _ = LabelConfig.model_validate(told).apply([day])
+    track = labelled.tracks["label"]
+    assert isinstance(track, GradedTrack)
+    assert track.shares == ({"ok": 0.75, "worn": 0.25},)
+    assert track.label == ("ok",)

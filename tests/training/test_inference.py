@@ -152,3 +152,21 @@ def test_all_subsets_at_once_are_those_one_by_one(layered, make_windows):
     for names in subsets:
         alone = predict_logits(student, windows, only=names)
         np.testing.assert_allclose(together["+".join(names)], alone, atol=1e-5)
+
+
+def test_norms_of_augmented_windows_are_those_of_what_training_saw(make_layered, make_windows):
+    """An augmentation that lifts every value lifts the mean that is kept by as much."""
+    windows = make_windows(70)
+
+    def mean_of(augmentations):
+        student = make_layered().student
+        recompute_norms(student, windows, augmentations=augmentations)
+        convolution, norm = student.encoders["shake"].stages["stage1"][:2]
+        return convolution.weight, norm.running_mean
+
+    weight, plain = mean_of(None)
+    _, none = mean_of({"shake": (), "heat": ()})
+    _, lifted = mean_of({"shake": (lambda x, draw: x * 3,), "heat": ()})
+    assert torch.equal(plain, none)
+    assert weight.abs().sum() > 0
+    torch.testing.assert_close(lifted, 3 * plain)

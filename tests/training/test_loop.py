@@ -376,3 +376,20 @@ def test_a_recipe_with_custom_augmentations_can_be_resumed(make_recipe):
         return dataclasses.replace(recipe, augmentations={"shake": (Mine(),), "heat": ()}).identity(3)
 
     assert identity() == identity()
+
+
+def test_norms_that_ship_are_those_that_are_asked_for(make_layered, make_windows, make_recipe, tmp_path):
+    def shipped(norms):
+        recipe = make_recipe("lsskd", weights="last", norms=norms)
+        student = train(make_layered(), make_windows(), recipe, tmp_path / norms)
+        return student.state_dict()
+
+    running, logged, augmented = (shipped(norms) for norms in ("running", "logged", "augmented"))
+    trained = load_tensors(tmp_path / "running" / "last.safetensors")[0]
+    means = [name for name in running if name.endswith("running_mean")]
+    assert means
+    for name in means:
+        assert torch.equal(running[name], trained[f"network.student.{name}"])
+        assert not torch.equal(running[name], logged[name])
+        assert not torch.equal(augmented[name], logged[name])
+    assert all(torch.equal(running[name], logged[name]) for name in running if "weight" in name)

@@ -8,12 +8,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sensorkd.training import loop
+from sensorkd.training.order import EpochBatches
 from sensorkd.training.sampling import balanced_pass
 
 
 def generator(seed=0):
     return torch.Generator().manual_seed(seed)
+
+
+def batches_of(windows, size, count, chance, balance=None):
+    sizes = size, size
+    with EpochBatches(windows, None, sizes=sizes, count=count, generator=chance, balance=balance) as draws:
+        return [draw.labelled for draw in draws]
 
 
 def rows_of(batches):
@@ -39,7 +45,7 @@ def rows_before_there_was_a_choice(windows, batch_size, count, chance):
 @pytest.mark.parametrize(("count", "size", "batches"), [(20, 6, 7), (5, 32, 3), (48, 16, 4), (33, 8, 1)])
 def test_natural_order_is_what_it_always_was(make_windows, count, size, batches):
     mine, theirs = generator(3), generator(3)
-    got = rows_of(loop._batches(numbered(make_windows(count)), size, batches, mine))
+    got = rows_of(batches_of(numbered(make_windows(count)), size, batches, mine))
     assert got == rows_before_there_was_a_choice(count, size, batches, theirs)
     # Whatever is drawn next in the epoch is drawn alike, too.
     assert torch.equal(torch.rand(3, generator=mine), torch.rand(3, generator=theirs))
@@ -84,18 +90,16 @@ def test_places_that_do_not_divide_go_to_no_class_in_particular():
 
 def test_in_balanced_batches_a_rare_class_is_seen_as_often_as_the_others(make_windows):
     labels = np.repeat([0, 1, 2, -1], [60, 33, 3, 24])
-    batches = loop._batches(make_windows(labels=labels), 16, 140, generator(), labels)
+    batches = batches_of(make_windows(labels=labels), 16, 140, generator(), labels)
     seen = torch.cat([batch["label"] for batch in batches])
     shares = [float((seen == label).float().mean()) for label in (0, 1, 2, -1)]
     assert shares == pytest.approx([0.8 / 3, 0.8 / 3, 0.8 / 3, 0.2], abs=0.015)
-    natural = torch.cat(
-        [b["label"] for b in loop._batches(make_windows(labels=labels), 16, 140, generator())]
-    )
+    natural = torch.cat([b["label"] for b in batches_of(make_windows(labels=labels), 16, 140, generator())])
     assert float((natural == 2).float().mean()) == pytest.approx(3 / 120, abs=0.01)
 
 
 def test_balanced_batches_of_few_windows_have_their_size(make_windows):
     labels = np.array([0, 0, 0, 0, 1])
-    batches = list(loop._batches(make_windows(labels=labels), 32, 3, generator(), labels))
+    batches = batches_of(make_windows(labels=labels), 32, 3, generator(), labels)
     assert [len(batch["label"]) for batch in batches] == [5, 5, 5]
     assert {int((batch["label"] == 1).sum()) for batch in batches} <= {2, 3}

@@ -13,7 +13,9 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
-    "parts", [["large"], pytest.param(["shares", "growth", "training"], marks=pytest.mark.slow)], ids=str
+    "parts",
+    [["large", "planning"], pytest.param(["shares", "growth", "training"], marks=pytest.mark.slow)],
+    ids=str,
 )
 def test_the_benchmark_of_windows_runs(tmp_path: Path, parts: list[str]) -> None:
     command = [sys.executable, str(ROOT / "benchmarks" / "windows.py"), "--quick", "--only", *parts]
@@ -25,3 +27,6 @@ def test_the_benchmark_of_windows_runs(tmp_path: Path, parts: list[str]) -> None
         assert figures["shares"]["rates"]["sealed cache"] > 0
     if "large" in parts:
         assert figures["large"]["windows"] == 999
+    if "planning" in parts:
+        assert figures["planning"]["windows"] == 1000
+        assert b"peak_mb" in done.stdout

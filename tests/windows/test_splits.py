@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from sensorkd.windows.splits import (
     fold_of_groups,
     groups_of,
     leave_one_group_out,
+    share_of_labels,
     split_by_group,
 )
 
@@ -148,3 +150,46 @@ def test_the_draw_depends_on_the_seed() -> None:
 def test_too_few_labels_are_counted() -> None:
     with pytest.raises(SplitError, match=r"class 1(.|\n)*found: 2(.|\n)*at least 3(.|\n)*to mend"):
         few_labels(np.array([0, 0, 0, 1, 1, -1]), ["a"] * 6, per_class=3, seed=0)
+
+
+SOME_ROWS = st.lists(st.tuples(st.integers(-1, 2), st.sampled_from("abcd")), min_size=1, max_size=60)
+
+
+@given(rows=SOME_ROWS, share=st.floats(0.001, 1), seed=st.integers(0, 5))
+def test_a_share_of_the_labels_is_that_of_every_class_and_at_least_one(
+    rows: list[tuple[int, str]], share: float, seed: int
+) -> None:
+    labels, groups = np.array([row[0] for row in rows]), [row[1] for row in rows]
+    chosen = share_of_labels(labels, groups, share=share, seed=seed)
+    assert chosen.tolist() == sorted(set(chosen.tolist()))
+    assert (labels[chosen] != UNLABELLED).all()
+    for label in set(labels.tolist()) - {UNLABELLED}:
+        kept, there = int((labels[chosen] == label).sum()), int((labels == label).sum())
+        assert 1 <= kept <= there
+        assert abs(kept - share * there) <= 0.5 or (kept == 1 and share * there < 0.5)
+
+
+def test_all_of_the_labels_is_every_label() -> None:
+    labels = np.array([0, 1, -1, 0, 2, 1, 0])
+    assert share_of_labels(labels, list("aabbccd"), share=1.0, seed=3).tolist() == [0, 1, 3, 4, 5, 6]
+
+
+def test_a_share_is_taken_evenly_from_the_groups() -> None:
+    labels, groups = np.zeros(40, np.int64), ["a"] * 20 + ["b"] * 10 + ["c"] * 10
+    chosen = share_of_labels(labels, groups, share=0.25, seed=0)
+    assert sorted([groups[row] for row in chosen].count(name) for name in "abc") == [3, 3, 4]
+
+
+@given(rows=SOME_ROWS, seed=st.integers(0, 5), budgets=st.permutations([0.1, 0.25, 0.5, 0.75, 1.0]))
+def test_what_a_smaller_budget_keeps_is_kept_by_a_larger_one(
+    rows: list[tuple[int, str]], seed: int, budgets: list[float]
+) -> None:
+    """Label-efficiency curves would else compare other windows, not more of them."""
+    labels, groups = np.array([row[0] for row in rows]), [row[1] for row in rows]
+    counts = np.unique(labels[labels != UNLABELLED], return_counts=True)[1]
+    kept = [share_of_labels(labels, groups, share=share, seed=seed) for share in budgets]
+    numbers = range(1, int(counts.min()) + 1) if len(counts) else ()
+    kept += [few_labels(labels, groups, per_class=number, seed=seed) for number in numbers]
+    for label in set(labels.tolist()) - {UNLABELLED}:
+        by_size = sorted(({*some[labels[some] == label].tolist()} for some in kept), key=len)
+        assert all(small <= large for small, large in itertools.pairwise(by_size))

@@ -1,0 +1,100 @@
+"""`sensorkd benchmark CONFIG ... [--out DIR] [--jobs N]`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sensorkd.cli.console import AsJson, emit, note
+from sensorkd.errors import ConfigError
+
+__all__ = ["run"]
+
+
+def run(
+    configs: Annotated[
+        list[Path], typer.Argument(metavar="CONFIG...", help="YAML benchmarks, one data set each.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of cells, results and pictures; of several benchmarks, one in it each. Default: "
+            "runs/benchmarks/NAME."
+        ),
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes that run cells, of one thread each.")] = 1,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE,...", help="A part of the grid: method, budget, seed, fold."),
+    ] = None,
+    budget_hours: Annotated[
+        float | None, typer.Option(min=0.0, help="After so many, no other cell is begun.")
+    ] = None,
+    report_only: Annotated[
+        bool, typer.Option("--report-only", help="Sum up what is finished; run nothing.")
+    ] = False,
+    tune: Annotated[
+        bool,
+        typer.Option(
+            "--tune", help="Choose overrides on dev groups, and write tuned.yaml; no test group is judged."
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare methods at several label budgets, on groups that were never seen.
+
+    Finished cells are not run again, and one that was cut off goes on: the same command continues.
+
+    Example: sensorkd benchmark examples/benchmarks/plant.yaml --jobs 2 --out runs/plant-benchmark
+    """
+    if tune and report_only:
+        raise ConfigError("--tune runs trials, and --report-only runs nothing", mend="leave one of them out")
+    names = [path.stem for path in configs]
+    if len(set(names)) < len(names):
+        raise ConfigError("two benchmarks have one name", found=names, mend="run them one by one")
+    told, texts, failed = {}, [], False
+    for path in configs:
+        if out is None:
+            folder = Path("runs") / "benchmarks" / path.stem
+        else:
+            folder = out if len(configs) == 1 else out / path.stem
+        if tune:
+            result, text, fell = _tuned(path, folder, jobs, budget_hours)
+        else:
+            result, text, fell = _benchmarked(path, folder, jobs, only or [], budget_hours, report_only)
+        told[path.stem], failed = result, failed or fell
+        texts.append(text if len(configs) == 1 else f"{path.stem}\n\n{text}")
+    emit(told[names[0]] if len(configs) == 1 else told, "\n\n".join(texts), as_json=as_json)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _benchmarked(
+    path: Path, out: Path, jobs: int, only: list[str], hours: float | None, report_only: bool
+) -> tuple[dict[str, Any], str, bool]:
+    """Results as values and as text, and whether a cell failed."""
+    from sensorkd.evaluation.benchmark import report_benchmark, run_benchmark
+    from sensorkd.evaluation.benchmark_table import results_text
+
+    if report_only:
+        results = report_benchmark(path, out)
+        return {**results.to_json(), "failed": {}, "left": None}, results_text(results), False
+    done = run_benchmark(path, out, jobs=jobs, only=only, hours=hours, tell=note)
+    for name, why in done.progress.failed.items():
+        note(f"error: {name}: {why}")
+    told = {"failed": done.progress.failed, "left": done.progress.left}
+    if done.results is None:
+        return told, "no method has a seed with all folds finished yet", bool(done.progress.failed)
+    return {**done.results.to_json(), **told}, results_text(done.results), bool(done.progress.failed)
+
+
+def _tuned(path: Path, out: Path, jobs: int, hours: float | None) -> tuple[dict[str, Any], str, bool]:
+    """What was chosen, as values and as text, and whether a trial failed."""
+    from sensorkd.evaluation.benchmark_tune import tune_benchmark, tuned_text
+
+    tuned, progress = tune_benchmark(path, out, jobs=jobs, hours=hours, tell=note)
+    for name, why in progress.failed.items():
+        note(f"error: {name}: {why}")
+    return tuned.to_json(), tuned_text(tuned), bool(progress.failed)

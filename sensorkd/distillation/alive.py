@@ -1,0 +1,64 @@
+"""The check that no term of the loss is a silent no-op."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from sensorkd.distillation.methods import UNLABELLED
+from sensorkd.errors import DeadTermError
+from sensorkd.models.layered import LayeredStudent
+
+__all__ = ["MAY_WAIT", "check_alive"]
+
+# Rightly zero at first: no class is likely enough yet, and targets are not softened yet.
+MAY_WAIT = ("pseudo", "pseudo_sad", "past" + UNLABELLED)
+
+
+def check_alive(
+    terms: Mapping[str, Tensor], layered: LayeredStudent, *, may_wait: Collection[str] = ()
+) -> set[str]:
+    """Refuse a term that is identically zero or moves no weight: it would be a silent no-op.
+
+    Args:
+        may_wait: terms that are allowed to be zero for now; see `MAY_WAIT`.
+
+    Returns:
+        Those of them that were, to be looked at again in the next step.
+
+    Raises:
+        DeadTermError: naming the term and what it needs.
+    """
+    waiting = {name for name in may_wait if name in terms and float(terms[name].detach()) == 0.0}
+    parameters = [parameter for parameter in layered.parameters() if parameter.requires_grad]
+    for name, term in terms.items():
+        if name in waiting:
+            continue
+        gradients: Sequence[Tensor | None] = [None]
+        if term.requires_grad:
+            gradients = torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True)
+        moved = any(gradient is not None and bool(gradient.abs().max() > 0) for gradient in gradients)
+        if not moved or float(term.detach()) == 0.0:
+            raise DeadTermError(
+                f"the loss term {name!r} is dead",
+                inside=f"method.{name.removesuffix(UNLABELLED)}",
+                found=f"value {float(term.detach()):.3g}, "
+                + ("with a gradient" if moved else "no gradient to any weight"),
+                expected="a value and a gradient in the first step",
+                mend=NEEDS.get(
+                    name.removesuffix(UNLABELLED), f"set method.{name.split('_')[0]}=0 to leave it out"
+                ),
+            )
+    return waiting
+
+
+NEEDS = {
+    "label": "the first batch holds no labelled window, or there is only one class",
+    "deep": "it needs at least two stages; otherwise set method.deep=0",
+    "feat": "it needs at least two stages; otherwise set method.feat=0",
+    "cross": "it needs a modality that is present; otherwise set method.cross=0",
+    "pseudo": "set method.unlabelled=0 to leave windows without a label out",
+    "pseudo_sad": "set method.unlabelled=0 to leave windows without a label out",
+}

@@ -1,0 +1,206 @@
+"""Runs one cell: trains or fits, judges every window of the held-out groups, and keeps what it said.
+
+`windows.npz` holds per-window log-probabilities, so that any statistic can be redone without a model;
+`cell.json` is written last and in one piece: a cell has one, or is not finished.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+from scipy.special import log_softmax
+
+from sensorkd._version import __version__
+from sensorkd.encoding import InputEncoding
+from sensorkd.errors import RunError
+from sensorkd.evaluation.benchmark_baselines import baseline_logits
+from sensorkd.evaluation.benchmark_folds import check_unseen
+from sensorkd.evaluation.benchmark_plan import Cell
+from sensorkd.evaluation.benchmark_windows import Judged, judged_windows, subsets_of
+from sensorkd.models.cost import cost_of
+from sensorkd.runs.build import example_inputs
+from sensorkd.runs.run import LOG
+from sensorkd.runs.train import train_run
+from sensorkd.training.inference import predict_logits, predict_subsets
+from sensorkd.training.metrics import classification_metrics
+
+__all__ = ["ABOUT", "WINDOWS", "finished", "run_cell"]
+
+ABOUT, WINDOWS = "cell.json", "windows.npz"
+STATE, TEACHER = "last.safetensors", "teacher"
+
+
+def finished(cell: Cell) -> dict[str, Any] | None:
+    """What a finished cell tells, or None.
+
+    Raises:
+        RunError: the folder holds a cell of another configuration, or is damaged.
+    """
+    path = cell.folder / ABOUT
+    try:
+        told = dict(json.loads(path.read_text(encoding="utf-8")))
+        identity = told["identity"]
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError) as error:
+        raise RunError("the cell is damaged", file=path, found=error, mend="remove its folder") from error
+    if identity != cell.identity:
+        now, before = cell.resolved, told.get("resolved", {})
+        differing = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+        raise RunError(
+            "the folder holds a cell of another configuration",
+            file=path,
+            found={key: before.get(key) for key in differing},
+            expected={key: now.get(key) for key in differing},
+            mend="go on with the configuration it was begun with, or name another folder with --out",
+        )
+    return told
+
+
+def run_cell(cell: Cell) -> dict[str, Any]:
+    """Run a cell, or go on with one that was cut off; what `cell.json` tells.
+
+    Raises:
+        SplitError: a group stands on both sides. RunError: another process is at it. SensorkdError: data or
+            configuration cannot be used.
+    """
+    cell.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(cell.folder / ".lock", timeout=0):
+            return finished(cell) or _run(cell)
+    except Timeout as error:
+        raise RunError("another process is at this cell", file=cell.folder, mend="let it end") from error
+
+
+def _run(cell: Cell) -> dict[str, Any]:
+    started = time.monotonic()
+    told = _fitted(cell) if cell.baseline else _trained(cell)
+    about = {
+        "identity": cell.identity,
+        "sensorkd": __version__,
+        **{key: getattr(cell, key) for key in ("label", "method", "budget", "seed", "fold", "side")},
+        **told,
+        "wall": time.monotonic() - started,
+        "resolved": cell.resolved,
+    }
+    part = cell.folder / f".{ABOUT}.{os.getpid()}.part"
+    part.write_text(json.dumps(about), encoding="utf-8")
+    part.replace(cell.folder / ABOUT)
+    # Only a run that may be cut off needs it, and it is several times as large as the student.
+    for state in (cell.folder / "run").rglob(STATE):
+        state.unlink()
+    return about
+
+
+def _trained(cell: Cell) -> dict[str, Any]:
+    folder = cell.folder / "run"
+    resume = (folder / STATE).exists()
+    if not resume:
+        _clear(folder)
+    run = train_run(cell.config, resume=resume)
+    _check_sides(cell, run.groups)
+    windows = judged_windows(cell.config, run.encodings, run.classes, cell.side)
+    student = run.student()
+    names = tuple(run.encodings)
+    subsets = subsets_of(run.encodings, cell.sensors)
+    others = [subset for subset in subsets if subset != names]
+    logits = {"+".join(names): predict_logits(student, windows.dataset)}
+    logits |= predict_subsets(student, windows.dataset, others) if others else {}
+    cost = cost_of(student, example_inputs(run.encodings))
+    return {
+        "seconds": _training_seconds(folder),
+        "steps": cell.config.training.total_steps,
+        "parameters": cost.parameters,
+        "macs": cost.macs,
+        **_kept(cell, windows, logits, run.encodings),
+    }
+
+
+def _clear(folder: Path) -> None:
+    """Remove a run that was cut off before there was a state to go on from; its teacher goes on by itself."""
+    for path in folder.iterdir() if folder.exists() else ():
+        if path.is_dir() and path.name != TEACHER:
+            shutil.rmtree(path)
+        elif path.is_file():
+            path.unlink()
+
+
+def _fitted(cell: Cell) -> dict[str, Any]:
+    fitted = baseline_logits(cell.config, cell.method, cell.sensors, cell.side)
+    check_unseen(fitted.trained, fitted.windows.groups, file=cell.folder)
+    told = _kept(cell, fitted.windows, fitted.logits, fitted.encodings)
+    return {"seconds": fitted.seconds, "steps": None, "parameters": None, "macs": None, **told}
+
+
+def _check_sides(cell: Cell, groups: Mapping[str, tuple[str, ...]]) -> None:
+    """Nothing of what is judged was trained on, with a label or without one."""
+    check_unseen(groups["train"], (*groups["test"], *groups["dev"]), file=cell.folder)
+    check_unseen(groups["train"], getattr(cell.config.split, cell.side), file=cell.folder)
+
+
+def _training_seconds(folder: Path) -> float:
+    """Seconds spent in steps, and on a teacher for the run; not those of waiting for windows."""
+    records = _records(folder / LOG)
+    own = sum(record.get("seconds", 0.0) - record.get("waited", 0.0) for record in records)
+    return float(own + sum(record["teacher"]["seconds"] for record in records if "teacher" in record))
+
+
+def _records(log: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+
+
+def _kept(
+    cell: Cell,
+    windows: Judged,
+    logits: Mapping[str, NDArray[np.floating[Any]]],
+    encodings: Mapping[str, InputEncoding],
+) -> dict[str, Any]:
+    """Write per-window log-probabilities; tell metrics, and confusion by subset and group."""
+    check = set(windows.groups) - set(getattr(cell.config.split, cell.side))
+    if check:
+        raise RunError("windows of other groups were judged", file=cell.folder, found=sorted(check))
+    names, groups = list(logits), sorted(set(windows.groups))
+    logp = {name: log_softmax(np.asarray(item, np.float64), axis=1) for name, item in logits.items()}
+    numbers = np.array([groups.index(name) for name in windows.groups], np.int32)
+    part = cell.folder / f".{WINDOWS}.{os.getpid()}.part"
+    with part.open("wb") as handle:
+        np.savez_compressed(
+            handle,
+            labels=windows.labels.astype(np.int32),
+            groups=numbers,
+            id=windows.id,
+            **{f"logp{index}": logp[name].astype(np.float32) for index, name in enumerate(names)},
+        )
+    part.replace(cell.folder / WINDOWS)
+    return {
+        "classes": list(windows.classes),
+        "inputs": list(encodings),
+        "sensors": names,
+        "groups": groups,
+        "metrics": {name: _metrics(item, windows.labels) for name, item in logp.items()},
+        "confusion": {name: _by_group(item, windows.labels, numbers, groups) for name, item in logp.items()},
+    }
+
+
+def _metrics(logp: NDArray[np.float64], labels: NDArray[np.int64]) -> dict[str, Any]:
+    told = classification_metrics(logp, labels).to_json()
+    return {key: value for key, value in told.items() if key != "confusion"}
+
+
+def _by_group(
+    logp: NDArray[np.float64], labels: NDArray[np.int64], numbers: NDArray[np.int32], groups: list[str]
+) -> dict[str, Any]:
+    found = {}
+    for number, name in enumerate(groups):
+        here = numbers == number
+        found[name] = classification_metrics(logp[here], labels[here]).confusion.tolist()
+    return found

@@ -1,0 +1,274 @@
+"""The cells of a benchmark, in the order they are run: methods x budgets x seeds x folds."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from sensorkd.errors import ConfigError, nearest
+from sensorkd.evaluation.benchmark_config import BenchmarkConfig, MethodEntry
+from sensorkd.evaluation.benchmark_folds import folds_of, group_of
+from sensorkd.runs.config import RunConfig, SplitConfig
+from sensorkd.runs.config_file import load_config
+from sensorkd.runs.data import open_data
+
+__all__ = ["Cell", "Plan", "labels_told", "plan_benchmark", "resolved_run"]
+
+# Told by the grid; an override of them would be lost without a word.
+OWN = ("split", "seed", "out", "labels_per_class", "labels_share", "method.name")
+# What results do not depend on.
+FREE = ("out", "cache", "isolated")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One model: a method at a budget, with a seed, judged on a fold; or a trial, judged on dev groups.
+
+    folder: holds `cell.json` and `windows.npz` once it is finished, and the run in `run/`.
+    """
+
+    label: str
+    method: str
+    budget: str
+    seed: int
+    fold: int
+    config: RunConfig
+    folder: Path
+    sensors: str = "none"
+    side: Literal["test", "dev"] = "test"
+
+    def __str__(self) -> str:
+        return f"{self.label}, {labels_told(self.budget)}, seed {self.seed}, fold {self.fold}"
+
+    @property
+    def baseline(self) -> bool:
+        """Whether it is fitted, not trained by the loop."""
+        return self.method != self.config.method.name
+
+    @property
+    def resolved(self) -> dict[str, Any]:
+        """All that its result depends on, without what is left at a default: a new option changes nothing."""
+        tree = self.config.model_dump(mode="json", exclude_defaults=True)
+        told = {key: value for key, value in tree.items() if key not in FREE}
+        if self.baseline:
+            # Nothing of the loop concerns it; what it is fitted on does.
+            told = {key: value for key, value in told.items() if key not in ("method", "training", "model")}
+            return {**told, "baseline": self.method, "sensors": self.sensors, "side": self.side}
+        # Its numbers, not its name alone: a method that was changed since is another one.
+        method = self.config.method.method()
+        numbers = {item.name: getattr(method, item.name) for item in dataclasses.fields(method)}
+        defaults = {item.name: item.default for item in dataclasses.fields(method)}
+        changed = {key: value for key, value in numbers.items() if value != defaults[key]}
+        told["method"] = {**told.get("method", {}), **changed}
+        return {**told, "side": self.side}
+
+    @property
+    def identity(self) -> str:
+        """Digest of `resolved`."""
+        text = json.dumps(self.resolved, sort_keys=True)
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+    def with_steps(self, steps: int) -> Cell:
+        """The same, trained for so many steps."""
+        training = self.config.training.model_copy(update={"steps": steps, "max_steps": None})
+        return dataclasses.replace(self, config=self.config.model_copy(update={"training": training}))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """cells: seed by seed, so that a benchmark cut off has complete rows of few seeds.
+
+    by: the identity that is held out. groups: all there are. folds: those held out in each. tuned: label ->
+    overrides that were chosen, on the groups `tuned_on`.
+    """
+
+    config: BenchmarkConfig
+    name: str
+    out: Path
+    by: str
+    groups: tuple[str, ...]
+    folds: tuple[tuple[str, ...], ...]
+    cells: tuple[Cell, ...]
+    tuned: Mapping[str, Mapping[str, Any]]
+    tuned_on: tuple[str, ...] = ()
+
+
+def plan_benchmark(config: BenchmarkConfig, out: Path, *, name: str, tuned: bool = True) -> Plan:
+    """Lay out the cells; archives are opened to find the groups, nothing is read.
+
+    Args:
+        name: of the benchmark. tuned: apply what `config.tuned` names.
+
+    Raises:
+        ConfigError: overrides that are not valid, all of them at once; `tuned` is no such file.
+        SplitError: the split leaks, or names what is not there.
+    """
+    shared = flattened(config.set)
+    _check_own(shared, "set")
+    for entry in config.methods:
+        _check_own(flattened(entry.set), f"methods.{entry.name}.set")
+    chosen, tuned_on = _tuned(config) if tuned and config.tuned else ({}, ())
+    base = load_config(config.run, as_overrides(shared))
+    recordings, _ = open_data(
+        base.data, base.layout, base.labels, on_error=_ignored, isolated_jobs=base.isolated_jobs
+    )
+    folds = folds_of(recordings, base, config.split)
+    by = config.split.by or base.split.by
+    configs = resolve(config, chosen)
+    cells = tuple(
+        cell_of(config, entry, budget, seed, number, configs[entry.name, budget], by, fold, out)
+        for seed in config.seeds
+        for budget in config.labels_per_class
+        for number, fold in enumerate(folds)
+        for entry in config.methods
+    )
+    groups = tuple(sorted({group_of(recording, by) for recording in recordings}))
+    return Plan(config, name, out, by, groups, tuple(folds), cells, chosen, tuned_on)
+
+
+def _ignored(_: object) -> None:
+    """A file that cannot be opened is told by the cells, which leave it out too."""
+
+
+def cell_of(
+    config: BenchmarkConfig,
+    entry: MethodEntry,
+    budget: str,
+    seed: int,
+    number: int,
+    run: RunConfig,
+    by: str,
+    fold: tuple[str, ...],
+    out: Path,
+) -> Cell:
+    """One cell of the grid."""
+    folder = out / "cells" / as_name(entry.name) / as_name(budget) / f"seed{seed}-fold{number:02d}"
+    told = {"split": SplitConfig(by=by, test=fold), "seed": seed, "out": str(folder / "run")}
+    changed = run.model_copy(update=told)
+    return Cell(entry.name, entry.method, budget, seed, number, changed, folder, config.sensors)
+
+
+def resolve(
+    config: BenchmarkConfig, chosen: Mapping[str, Mapping[str, Any]]
+) -> dict[tuple[str, str], RunConfig]:
+    """The run of every method and budget.
+
+    Raises:
+        ConfigError: with the mistakes of all of them.
+    """
+    found, wrong = {}, dict[str, None]()
+    for entry in config.methods:
+        base = config.base_of(entry)
+        more = chosen.get(entry.name, chosen.get(base.name, {}) if base is not None else {})
+        for budget in config.labels_per_class:
+            try:
+                found[entry.name, budget] = resolved_run(config, entry, budget, more)
+            except ConfigError as error:
+                wrong[f"{entry.name}: {error.problem}: {error.found or error.expected}"] = None
+    if wrong:
+        raise ConfigError(
+            "overrides of the benchmark are not valid",
+            file=config.run,
+            found="".join(f"\n    {line}" for line in wrong),
+            mend="correct `set` of the benchmark or of these methods",
+        )
+    return found
+
+
+def resolved_run(
+    config: BenchmarkConfig, entry: MethodEntry, budget: str, more: Mapping[str, Any] | None = None
+) -> RunConfig:
+    """The configuration of a method at a budget: what all share, what is its own, what was chosen for it."""
+    overrides = {**flattened(config.set), **flattened(entry.set), **flattened(more or {})}
+    overrides["labels_per_class"] = int(budget) if budget.isdigit() else None
+    overrides["labels_share"] = float(budget[:-1]) / 100 if budget.endswith("%") else None
+    # A baseline is of no method; the first one stands for it.
+    overrides["method.name"] = "ce" if entry.baseline else entry.method
+    return load_config(config.run, as_overrides(overrides))
+
+
+def flattened(tree: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Overrides with dotted keys.
+
+    >>> flattened({"training": {"steps": 9}, "inputs.heat.span": 2.0})
+    {'training.steps': 9, 'inputs.heat.span': 2.0}
+    """
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            found |= flattened(value, f"{before}{key}.")
+        else:
+            found[f"{before}{key}"] = value
+    return found
+
+
+def as_overrides(changes: Mapping[str, Any]) -> list[str]:
+    """As `load_config` takes them; JSON is YAML."""
+    return [f"{key}={json.dumps(value)}" for key, value in changes.items()]
+
+
+def labels_told(budget: str) -> str:
+    """A budget in words.
+
+    >>> labels_told("2"), labels_told("25%"), labels_told("all")
+    ('2 labels a class', '25% of the labels', 'all labels')
+    """
+    if budget == "all":
+        return "all labels"
+    return (
+        f"{budget} of the labels"
+        if budget.endswith("%")
+        else f"{budget} label{'s' * (budget != '1')} a class"
+    )
+
+
+def as_name(text: str) -> str:
+    """A label as the name of a folder."""
+    return re.sub(r"[^\w%+-]+", "_", text)
+
+
+def _check_own(changes: Mapping[str, Any], inside: str) -> None:
+    for key in changes:
+        if any(key == own or key.startswith(f"{own}.") for own in OWN):
+            raise ConfigError(
+                f"the grid itself tells {key!r}",
+                inside=inside,
+                found=f"{key}: {changes[key]}",
+                expected="`split`, `seeds`, `labels_per_class`, `methods` of the benchmark, and --out",
+                mend=f"take {key!r} out of `{inside}`",
+            )
+
+
+def _tuned(config: BenchmarkConfig) -> tuple[dict[str, Mapping[str, Any]], tuple[str, ...]]:
+    """What was chosen, and the groups it was chosen on."""
+    path = Path(str(config.tuned))
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        methods, dev = dict(tree["methods"]), tuple(tree["dev"])
+    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        raise ConfigError(
+            "no overrides that were chosen",
+            file=path,
+            inside="tuned",
+            found=repr(error),
+            expected="tuned.yaml, as --tune writes it",
+            mend="run `sensorkd benchmark CONFIG --tune` first, or take `tuned` out",
+        ) from error
+    names = [entry.name for entry in config.methods]
+    for name in methods:
+        if name not in names:
+            raise ConfigError(
+                f"{name!r} is tuned, and no method here",
+                file=path,
+                found=names,
+                mend=nearest(name, names) or None,
+            )
+    return methods, dev

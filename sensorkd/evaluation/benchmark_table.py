@@ -1,0 +1,84 @@
+"""The results of a benchmark as text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sensorkd.evaluation.benchmark_plan import labels_told
+from sensorkd.evaluation.benchmark_results import ALL, Results
+from sensorkd.evaluation.tables import text_table
+
+__all__ = ["results_text"]
+
+
+def results_text(results: Results) -> str:
+    """The table, differences to the reference, times that were made equal, and notes."""
+    parts = [_table(results)]
+    if any(item["sensors"] == ALL for item in results.differences):
+        parts.append(_differences(results))
+    lines = [
+        f"{item['method']}, {labels_told(item['labels_per_class'])}: {item['steps']} steps take the time of "
+        f"{item['with']}, of which a step takes {item['ratio']:.2f} times as long"
+        for item in results.equal_time
+    ]
+    groups = f"{len(results.groups)} groups by {results.by} in {results.folds} folds"
+    lines.append(f"{groups}; intervals: 95 % of a bootstrap over groups and seeds")
+    return "\n\n".join([*parts, "\n".join([*lines, *results.notes])])
+
+
+def _table(results: Results) -> str:
+    header = [
+        "method",
+        "labels",
+        "sensors",
+        "accuracy",
+        "95 %",
+        "macro-F1",
+        "95 %",
+        "NLL",
+        "95 %",
+        "ECE",
+        "seeds",
+    ]
+    rows = [
+        [
+            row["method"],
+            row["labels_per_class"],
+            row["sensors"],
+            *_with_interval(row["accuracy"], "{:.3f}"),
+            *_with_interval(row["macro_f1"], "{:.3f}"),
+            *_with_interval(row["nll"], "{:.2f}"),
+            f"{row['ece']['mean']:.3f}",
+            len(row["seeds"]),
+            "" if row["steps"] is None else row["steps"],
+            f"{row['seconds']:.0f}",
+        ]
+        for row in results.rows
+    ]
+    return text_table([*header, "steps", "s a fold"], rows)
+
+
+def _differences(results: Results) -> str:
+    less = f"less {results.reference}"
+    header = [less, "labels", "accuracy", "95 %", "macro-F1", "95 %", "ahead", "NLL", "95 %", "ahead"]
+    rows = [
+        [
+            item["method"],
+            item["labels_per_class"],
+            *_with_interval(item["accuracy"], "{:+.3f}"),
+            *_with_interval(item["macro_f1"], "{:+.3f}"),
+            f"{item['macro_f1']['ahead']}/{item['of']}",
+            *_with_interval(item["nll"], "{:+.2f}"),
+            f"{item['nll']['ahead']}/{item['of']}",
+        ]
+        for item in results.differences
+        if item["sensors"] == ALL
+    ]
+    told = "all sensors, paired by seed, group and draw; ahead: in how many of seeds x groups it is better"
+    return f"{text_table(header, rows)}\n{told}"
+
+
+def _with_interval(figure: Mapping[str, Any], how: str) -> tuple[str, str]:
+    low, high = figure["interval"]
+    return how.format(figure["mean"]), f"{how.format(low)} to {how.format(high)}"

@@ -1,0 +1,94 @@
+"""Equal wall-clock: as many steps as take the time of another method, measured in the benchmark itself.
+
+Both methods run at equal steps first. The ratio of their times is written once and stays, or later cells
+would be of another budget than earlier ones.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sensorkd.evaluation.benchmark_plan import Cell, Plan
+
+__all__ = ["EqualTime"]
+
+RATIOS = "equal_time.json"
+
+
+@dataclass(frozen=True)
+class EqualTime:
+    """Steps of the methods that are given the time of another, by label and budget."""
+
+    plan: Plan
+
+    @property
+    def path(self) -> Path:
+        """Where ratios are kept."""
+        return self.plan.out / RATIOS
+
+    def ratios(self) -> dict[str, dict[str, Any]]:
+        """Label and budget -> how they were measured, and the steps that follow."""
+        if not self.path.exists():
+            return {}
+        return dict(json.loads(self.path.read_text(encoding="utf-8")))
+
+    def concerns(self, cell: Cell) -> bool:
+        """Whether the steps of a cell are measured."""
+        return self.plan.config.entry(cell.label).equal_time_with is not None
+
+    def sources(self, cell: Cell) -> tuple[list[Cell], list[Cell]]:
+        """Cells by whose times a cell's steps are told: of its own method and of the other, first seed."""
+        entry = self.plan.config.entry(cell.label)
+        base = self.plan.config.base_of(entry)
+        assert base is not None and entry.equal_time_with is not None  # checked when it was read
+        seed = self.plan.config.seeds[0]
+        every = [item for item in self.plan.cells if (item.budget, item.seed) == (cell.budget, seed)]
+        names = (base.name, entry.equal_time_with)
+        own, other = ([item for item in every if item.label == name] for name in names)
+        return own, other
+
+    def resolved(self, cell: Cell) -> Cell | None:
+        """The cell with its steps; None where they were not measured yet."""
+        if not self.concerns(cell):
+            return cell
+        told = self.ratios().get(_key(cell))
+        return None if told is None else cell.with_steps(int(told["steps"]))
+
+    def measure(self, cell: Cell, finished: Callable[[Cell], Mapping[str, Any] | None]) -> bool:
+        """Fix the ratio of a cell's method and budget by finished cells; False where one side has none."""
+        own, other = (
+            [told for item in cells if (told := finished(item)) is not None] for cells in self.sources(cell)
+        )
+        if not own or not other:
+            return False
+        own_step, other_step = _seconds_a_step(own), _seconds_a_step(other)
+        told = {
+            "method": cell.label,
+            "labels_per_class": cell.budget,
+            "with": self.plan.config.entry(cell.label).equal_time_with,
+            "seconds_a_step": own_step,
+            "seconds_a_step_of_it": other_step,
+            "ratio": other_step / own_step,
+            "steps": max(1, round(other[0]["steps"] * other_step / own_step)),
+            "cells": [len(own), len(other)],
+        }
+        part = self.path.with_name(f".{RATIOS}.{os.getpid()}.part")
+        part.write_text(json.dumps({**self.ratios(), _key(cell): told}, indent=1), encoding="utf-8")
+        part.replace(self.path)
+        return True
+
+
+def _key(cell: Cell) -> str:
+    return f"{cell.label}, {cell.budget}"
+
+
+def _seconds_a_step(cells: Sequence[Mapping[str, Any]]) -> float:
+    """The median over cells of training seconds by steps; a teacher's training is among them."""
+    return float(np.median([max(told["seconds"], 1e-9) / told["steps"] for told in cells]))

@@ -1,0 +1,177 @@
+"""Chooses overrides for each method on dev groups: as many trials for every one, and no test group is seen.
+
+A trial is trained on the training groups of one fold less the dev groups, and judged on the dev groups. The
+fold's test groups are held out of it altogether.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from sensorkd.errors import ConfigError, SplitError, nearest
+from sensorkd.evaluation.benchmark_config import BenchmarkConfig, TuneConfig, load_benchmark
+from sensorkd.evaluation.benchmark_plan import Cell, Plan, as_name, plan_benchmark, resolved_run
+from sensorkd.evaluation.benchmark_run import Progress, finished_cells, run_cells
+from sensorkd.evaluation.benchmark_scores import HIGHER_IS_BETTER
+from sensorkd.evaluation.tables import text_table
+from sensorkd.runs.config import SplitConfig
+
+__all__ = ["TUNED", "Tuned", "tune_benchmark", "tuned_text"]
+
+TUNED = "tuned.yaml"
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """trials: label -> (overrides, mean metric on dev groups or None where it failed). chosen: the best."""
+
+    benchmark: str
+    metric: str
+    dev: tuple[str, ...]
+    held_out: tuple[str, ...]
+    trials: Mapping[str, list[tuple[Mapping[str, Any], float | None]]]
+    chosen: Mapping[str, Mapping[str, Any]]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, as `tuned.yaml` holds them."""
+        return {
+            "benchmark": self.benchmark,
+            "metric": self.metric,
+            "dev": list(self.dev),
+            "held_out": list(self.held_out),
+            "methods": {name: dict(item) for name, item in self.chosen.items()},
+            "trials": {
+                name: [{"set": dict(changes), self.metric: score} for changes, score in trials]
+                for name, trials in self.trials.items()
+            },
+        }
+
+
+def tune_benchmark(
+    path: str | Path,
+    out: Path,
+    *,
+    jobs: int = 1,
+    hours: float | None = None,
+    tell: Callable[[str], None] = print,
+) -> tuple[Tuned, Progress]:
+    """Run the trials that are not finished, choose, and write `tuned.yaml`, once every trial is through.
+
+    Raises:
+        ConfigError: the benchmark has no `tune`. SplitError: dev groups are none, or tested in every fold.
+    """
+    config = load_benchmark(path)
+    if config.tune is None:
+        raise ConfigError("nothing to tune", file=path, expected="`tune: {dev: ..., trials: ...}`")
+    plan = plan_benchmark(config, out, name=Path(path).stem, tuned=False)
+    dev, held_out, number = _dev_groups(plan, config.tune)
+    cells = tuple(_cells(plan, config, config.tune, dev, held_out, number))
+    trials = dataclasses.replace(plan, cells=cells, out=out / "tune", name=f"{plan.name}, trials")
+    trials.out.mkdir(parents=True, exist_ok=True)
+    progress = run_cells(trials, jobs=jobs, hours=hours, tell=tell)
+    tuned = _chosen(trials, config.tune, dev, held_out)
+    if not progress.left:
+        part = out / f".{TUNED}.{os.getpid()}.part"
+        part.write_text(yaml.safe_dump(tuned.to_json(), sort_keys=False), encoding="utf-8")
+        part.replace(out / TUNED)
+    return tuned, progress
+
+
+def _dev_groups(plan: Plan, tune: TuneConfig) -> tuple[tuple[str, ...], tuple[str, ...], int]:
+    """Dev groups, and the fold whose test groups are held out: the first that tests none of them."""
+    if isinstance(tune.dev, tuple):
+        for name in tune.dev:
+            if name not in plan.groups:
+                told = list(plan.groups)
+                mend = nearest(name, told) or "correct `tune.dev`"
+                raise SplitError(f"no group {name!r}", inside="tune.dev", found=told, mend=mend)
+        for number, fold in enumerate(plan.folds):
+            if not set(fold) & set(tune.dev):
+                return tune.dev, fold, number
+        raise SplitError(
+            "every fold tests a dev group",
+            inside="tune.dev",
+            found=list(tune.dev),
+            expected="a fold that tests none of them",
+            mend="name fewer dev groups, or leave them out of `split.groups`",
+        )
+    held_out = plan.folds[0]
+    others = [name for name in plan.groups if name not in held_out]
+    count = min(len(others) - 1, max(1, round(tune.dev * len(others))))
+    if count < 1:
+        raise SplitError("no group is left to train on", inside="tune.dev", found=others)
+    drawn = np.random.default_rng(0).choice(len(others), count, replace=False)
+    return tuple(others[index] for index in sorted(drawn.tolist())), held_out, 0
+
+
+def _cells(
+    plan: Plan,
+    config: BenchmarkConfig,
+    tune: TuneConfig,
+    dev: tuple[str, ...],
+    held_out: tuple[str, ...],
+    number: int,
+) -> list[Cell]:
+    """All trials of all methods, trial by trial."""
+    split = SplitConfig(by=plan.by, dev=dev, test=held_out)
+    count = len(next(iter(tune.trials.values())))
+    found = []
+    for index in range(count):
+        for seed in tune.seeds or config.seeds[:1]:
+            for budget in tune.labels_per_class or config.labels_per_class:
+                for name, trials in tune.trials.items():
+                    entry = config.entry(name)
+                    run = resolved_run(config, entry, budget, trials[index])
+                    place = f"{as_name(name)}/trial{index:02d}/{as_name(budget)}/seed{seed}"
+                    folder = plan.out / "tune" / "cells" / place
+                    told = {"split": split, "seed": seed, "out": str(folder / "run")}
+                    cell = Cell(name, entry.method, budget, seed, number, run.model_copy(update=told), folder)
+                    found.append(dataclasses.replace(cell, side="dev"))
+    return found
+
+
+def _chosen(trials: Plan, tune: TuneConfig, dev: tuple[str, ...], held_out: tuple[str, ...]) -> Tuned:
+    """The trial with the best mean over budgets and seeds; one that failed anywhere is not chosen."""
+    scores: dict[tuple[str, str], list[float]] = {}
+    for cell, told in finished_cells(trials):
+        key = (as_name(cell.label), cell.folder.parents[1].name)
+        scores.setdefault(key, []).append(told["metrics"][told["sensors"][0]][tune.metric])
+    whole = len(tune.seeds or trials.config.seeds[:1]) * len(
+        tune.labels_per_class or trials.config.labels_per_class
+    )
+    sign = 1.0 if HIGHER_IS_BETTER[tune.metric] else -1.0
+    tables: dict[str, list[tuple[Mapping[str, Any], float | None]]] = {}
+    chosen: dict[str, Mapping[str, Any]] = {}
+    for name, overrides in tune.trials.items():
+        found = [scores.get((as_name(name), f"trial{index:02d}"), []) for index in range(len(overrides))]
+        means = [float(np.mean(item)) if len(item) == whole else None for item in found]
+        tables[name] = list(zip(overrides, means, strict=True))
+        good = [(sign * mean, -index) for index, mean in enumerate(means) if mean is not None]
+        if good:
+            chosen[name] = overrides[-max(good)[1]]
+    return Tuned(trials.name.removesuffix(", trials"), tune.metric, dev, held_out, tables, chosen)
+
+
+def tuned_text(tuned: Tuned) -> str:
+    """The trials of every method, and which of them was chosen."""
+    rows = [
+        [
+            name,
+            "" if score is None else f"{score:.3f}",
+            "*" if tuned.chosen.get(name) is changes else "",
+            changes,
+        ]
+        for name, trials in tuned.trials.items()
+        for changes, score in trials
+    ]
+    table = text_table(["method", tuned.metric, "", "set"], rows)
+    told = f"judged on {list(tuned.dev)}; {list(tuned.held_out)} held out of all trials; *: chosen"
+    return f"{table}\n\n{told}"

@@ -1,0 +1,114 @@
+"""The configuration of a run on plain images: one frozen, typed tree."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from sensorkd.distillation.augmentation import Augmentation
+from sensorkd.distillation.methods import Method
+from sensorkd.distillation.pretext import ROTATIONS, Transform
+from sensorkd.errors import nearest
+from sensorkd.images.augmentation import HorizontalFlip, PaddedCrop, ResizedCrop
+from sensorkd.images.dataset import ImageFormat
+from sensorkd.models.frontend import ChannelStats
+from sensorkd.models.image_networks import NETWORKS
+from sensorkd.runs.config import MethodConfig
+from sensorkd.training.config import TrainingConfig
+
+__all__ = ["ImageRunConfig"]
+
+Colours = tuple[float, float, float]
+
+
+class ImageRunConfig(BaseModel):
+    """Everything a run on plain images depends on.
+
+    data: an HDF5 file or a folder; `~` and `$VARIABLES` are expanded. student: a published network.
+    side: pixels a side of the images in memory. fit: shorter side to `side`, then the middle. size: pixels a
+    side that the network sees, the middle of `side`. mean, std: of the colours, from 0 to 1.
+    augmentation: `crop` pads by `padding` pixels, cuts and flips (CIFAR); `resized_crop` takes a part of any
+    size and flips (ImageNet). labels_share: share of the labels of each class that is used; the other
+    images are left out, or serve without labels where the method has a weight for them.
+    epochs: passes over the labelled images; given, they set training.steps and training.epoch_steps.
+    channels_last: how maps lie in memory. threads: decoders at once.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    data: str
+    format: ImageFormat
+    student: str
+    side: Annotated[int, Field(ge=8)] = 32
+    fit: bool = False
+    size: Annotated[int, Field(ge=8)] | None = None
+    mean: Colours = (0.5071, 0.4867, 0.4408)
+    std: Colours = (0.2675, 0.2565, 0.2761)
+    augmentation: Literal["crop", "resized_crop", "none"] = "crop"
+    padding: Annotated[int, Field(ge=0)] = 4
+    labels_share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    method: MethodConfig = MethodConfig()
+    training: TrainingConfig = TrainingConfig()
+    epochs: Annotated[int, Field(ge=1)] | None = None
+    channels_last: bool = False
+    threads: Annotated[int, Field(ge=1)] = 1
+    seed: Annotated[int, Field(ge=0)] = 0
+    out: str
+
+    @model_validator(mode="after")
+    def _names_and_sizes(self) -> ImageRunConfig:
+        if self.student not in NETWORKS:
+            raise ValueError(
+                f"no image network {self.student!r}; {nearest(self.student, NETWORKS)}"
+                f"there are {sorted(NETWORKS)}"
+            )
+        if self.size is not None and self.size > self.side:
+            raise ValueError(f"size {self.size} is more than side {self.side}, of which it is the middle")
+        if self.size not in (None, self.side) and self.augmentation == "crop":
+            raise ValueError("`augmentation: crop` keeps the size: leave `size` out, or take resized_crop")
+        if self.method.method().auxiliaries == "modality":
+            raise ValueError("method.auxiliaries: an image has no stages of a modality; take `fused`")
+        if self.method.method().teacher != "none":
+            raise ValueError(f"method {self.method.name!r} needs a teacher, and images have none yet")
+        if min(self.std) <= 0:
+            raise ValueError(f"std {list(self.std)} must be above 0")
+        return self
+
+    @property
+    def seen(self) -> int:
+        """Pixels a side that the network sees."""
+        return self.side if self.size is None else self.size
+
+    @property
+    def stats(self) -> ChannelStats:
+        """Of the colours, from 0 to 255."""
+        mean, std = (tuple(255 * value for value in values) for values in (self.mean, self.std))
+        return ChannelStats(mean, std)
+
+    @property
+    def resolved_method(self) -> Method:
+        """The method without `cross`: that teaches modalities by their fusion, and an image is one."""
+        method = self.method.method()
+        return dataclasses.replace(method, cross=0.0) if method.cross else method
+
+    @property
+    def family(self) -> tuple[Transform, ...]:
+        """What auxiliaries tell apart beside the class: quarter turns."""
+        return ROTATIONS
+
+    def training_of(self, labelled: int) -> TrainingConfig:
+        """The loop's numbers for so many labelled images."""
+        if self.epochs is None:
+            return self.training
+        one_pass = max(1, labelled // self.training.batch_size)
+        length = self.training.epoch_steps or one_pass
+        return self.training.model_copy(update={"steps": self.epochs * one_pass, "epoch_steps": length})
+
+    def augmentations(self) -> tuple[Augmentation, ...]:
+        """Of prepared images, in their order."""
+        black = tuple(-mean / std for mean, std in zip(self.mean, self.std, strict=True))
+        if self.augmentation == "crop":
+            return (PaddedCrop(self.padding, black), HorizontalFlip())
+        return (ResizedCrop(self.seen), HorizontalFlip()) if self.augmentation == "resized_crop" else ()

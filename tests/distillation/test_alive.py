@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+import pytest
+
+from sensorkd.distillation.alive import MAY_WAIT, check_alive
+from sensorkd.errors import DeadTermError
+
+
+def test_only_what_may_wait_waits_and_only_while_it_is_zero(layered):
+    alive = next(layered.parameters()).square().sum()
+    zero = alive.new_zeros(())
+    terms = {"label": alive, "pseudo": zero, "pseudo_sad": alive}
+    assert check_alive(terms, layered, may_wait=MAY_WAIT) == {"pseudo"}
+    assert check_alive({"pseudo": alive}, layered, may_wait=MAY_WAIT) == set()
+    with pytest.raises(DeadTermError, match="'sad_unlabelled'") as caught:
+        check_alive({"sad_unlabelled": zero}, layered, may_wait=MAY_WAIT)
+    assert "method.sad=0" in str(caught.value)
+
+
+def test_a_pseudo_label_that_moves_nothing_is_dead_although_it_may_wait(layered):
+    alive = next(layered.parameters()).square().sum()
+    with pytest.raises(DeadTermError, match="no gradient") as caught:
+        check_alive({"pseudo": alive.detach()}, layered, may_wait=MAY_WAIT)
+    assert "method.unlabelled=0" in str(caught.value)

@@ -1,0 +1,333 @@
+"""A whole benchmark, little: run, cut off and gone on with, refused, told of and summed up again."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from sensorkd.cli.__main__ import main
+from sensorkd.errors import RunError, SplitError
+from sensorkd.evaluation.benchmark import report_benchmark, run_benchmark
+from sensorkd.evaluation.benchmark_cell import finished, run_cell
+from sensorkd.evaluation.benchmark_config import load_benchmark
+from sensorkd.evaluation.benchmark_plan import Plan, plan_benchmark
+from sensorkd.evaluation.benchmark_table import results_text
+from sensorkd.evaluation.benchmark_time import EqualTime
+from sensorkd.evaluation.benchmark_tune import tune_benchmark
+from sensorkd.training.metrics import classification_metrics
+
+GRID: dict[str, Any] = {
+    "run": "run.yaml",
+    "split": {"folds": 2},
+    "methods": ["ce", "sad"],
+    "labels_per_class": [1, "all"],
+    "seeds": [0, 1],
+    "reference": "ce",
+    "sensors": "singles",
+}
+
+
+@pytest.fixture(scope="module")
+def place(plant: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the run that the benchmarks share: two sensors, four steps."""
+    folder = tmp_path_factory.mktemp("benchmark")
+    tree = {
+        "data": [str(plant)],
+        "target": "condition",
+        "inputs": {"acceleration": {"span": 0.25}, "temperature": {"span": 4.0, "augment": False}},
+        "windows": {"reference": "hop", "hop": 3.0},
+        "split": {"by": "machine"},
+        "training": {"steps": 4, "batch_size": 6},
+        "out": "unused",
+    }
+    (folder / "run.yaml").write_text(yaml.safe_dump(tree))
+    write(folder)
+    return folder
+
+
+def write(folder: Path, name: str = "little", **changes: Any) -> Path:
+    path = folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump({**GRID, **changes}))
+    return path
+
+
+@pytest.fixture(scope="module")
+def done(place: Path) -> Path:
+    """The folder of the whole benchmark, run without a break."""
+    result = run_benchmark(place / "little.yaml", place / "out", jobs=2, tell=lambda _: None)
+    assert result.results is not None and not result.progress.failed
+    assert result.progress.done == 16
+    return place / "out"
+
+
+def plan_of(path: Path, out: Path) -> Plan:
+    return plan_benchmark(load_benchmark(path), out, name=path.stem)
+
+
+def test_every_method_and_budget_has_a_row_for_all_sensors_and_each(done: Path) -> None:
+    told = json.loads((done / "results.json").read_text())
+    keys = {(row["method"], row["labels_per_class"], row["sensors"]) for row in told["rows"]}
+    sensors = ("all", "acceleration", "temperature")
+    assert keys == {(m, b, s) for m in ("ce", "sad") for b in ("1", "all") for s in sensors}
+    for row in told["rows"]:
+        assert row["seeds"] == [0, 1] and row["groups"] == 3 and row["steps"] == 4
+        for metric in ("accuracy", "macro_f1", "nll", "ece"):
+            low, high = row[metric]["interval"]
+            assert low <= row[metric]["mean"] <= high or row[metric]["mean"] == pytest.approx(low, abs=0.2)
+    assert any("with 3 groups the intervals are coarse" in note for note in told["notes"])
+    with (done / "results.csv").open() as handle:
+        assert len(list(csv.DictReader(handle))) == len(told["rows"])
+    pictures = {path.name for path in done.glob("*.png")}
+    assert {"differences.png", "labels_macro_f1.png", "labels_accuracy.png", "labels_nll.png"} <= pictures
+
+
+def test_a_row_is_what_its_kept_windows_say(done: Path, place: Path) -> None:
+    """From log-probabilities alone: pooled over the folds, by a model that saw nothing of the group."""
+    plan = plan_of(place / "little.yaml", done)
+    told = json.loads((done / "results.json").read_text())
+    row = next(
+        r for r in told["rows"] if (r["method"], r["labels_per_class"], r["sensors"]) == ("sad", "1", "all")
+    )
+    for seed in (0, 1):
+        logp, labels, groups = [], [], []
+        for cell in plan.cells:
+            if (cell.label, cell.budget, cell.seed) == ("sad", "1", seed):
+                about = finished(cell)
+                assert about is not None
+                assert set(about["groups"]) == set(cell.config.split.test)
+                with np.load(cell.folder / "windows.npz") as kept:
+                    logp.append(kept["logp0"])
+                    labels.append(kept["labels"])
+                groups += about["groups"]
+        assert sorted(groups) == ["m00", "m01", "m02"]
+        metrics = classification_metrics(np.concatenate(logp), np.concatenate(labels))
+        assert row["accuracy"]["by_seed"][seed] == pytest.approx(metrics.accuracy)
+        assert row["macro_f1"]["by_seed"][seed] == pytest.approx(metrics.macro_f1)
+        assert row["nll"]["by_seed"][seed] == pytest.approx(metrics.nll, abs=1e-5)
+        assert row["ece"]["by_seed"][seed] == pytest.approx(metrics.ece, abs=1e-5)
+
+
+def test_confusion_by_group_and_the_run_itself_are_kept(done: Path, place: Path) -> None:
+    cell = plan_of(place / "little.yaml", done).cells[0]
+    about = finished(cell)
+    assert about is not None
+    confusion = np.sum(
+        [np.array(item) for item in about["confusion"]["acceleration+temperature"].values()], axis=0
+    )
+    metrics = about["metrics"]["acceleration+temperature"]
+    assert confusion.sum() == metrics["windows"]
+    assert np.trace(confusion) / confusion.sum() == pytest.approx(metrics["accuracy"])
+    assert (cell.folder / "run" / "averaged.safetensors").exists()
+    assert not (cell.folder / "run" / "last.safetensors").exists(), "needed only by a run that was cut off"
+
+
+def test_finished_cells_are_not_run_again(done: Path, place: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in done.rglob("cell.json")}
+    again = run_benchmark(place / "little.yaml", done, tell=lambda _: None)
+    assert again.progress.done == 0 and again.results is not None
+    assert {path: path.stat().st_mtime_ns for path in done.rglob("cell.json")} == before
+
+
+def test_a_killed_benchmark_goes_on_and_ends_as_if_it_had_not_been(done: Path, place: Path) -> None:
+    out = place / "killed"
+    part = ["--only", "seed=0,budget=1", "--out", str(out)]
+    command = [sys.executable, "-m", "sensorkd.cli", "benchmark", str(place / "little.yaml"), *part]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 300
+        while not list(out.rglob("cell.json")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
+    kept = list(out.rglob("cell.json"))
+    assert 1 <= len(kept) < 4
+    assert main(["benchmark", str(place / "little.yaml"), *part, "--json"]) == 0
+    for path in done.rglob("windows.npz"):
+        other = out / path.relative_to(done)
+        if "/1/seed0" in path.as_posix():
+            with np.load(path) as first, np.load(other) as second:
+                assert all(np.array_equal(first[key], second[key]) for key in first.files)
+        else:
+            assert not other.exists()
+
+
+def test_a_cell_cut_off_in_training_goes_on_from_its_last_epoch(done: Path, place: Path) -> None:
+    out = place / "resumed"
+    cell = next(c for c in plan_of(place / "little.yaml", out).cells if c.label == "sad")
+    run = cell.folder / "run"
+
+    def stop(step: int, _: int, __: object) -> None:
+        if step == 3:
+            raise KeyboardInterrupt
+
+    from sensorkd.runs.train import train_run
+
+    with pytest.raises(KeyboardInterrupt):
+        train_run(cell.config, on_step=stop)
+    assert (run / "last.safetensors").exists()
+    run_cell(cell)
+    whole = done / cell.folder.relative_to(out)
+    with np.load(cell.folder / "windows.npz") as first, np.load(whole / "windows.npz") as second:
+        assert np.array_equal(first["logp0"], second["logp0"])
+
+
+def test_a_cell_of_another_configuration_is_refused_by_name(done: Path, place: Path) -> None:
+    other = write(place, "other", set={"training.learning_rate": 0.001})
+    with pytest.raises(RunError) as caught:
+        run_benchmark(other, done, tell=lambda _: None)
+    told = str(caught.value)
+    assert "16 cells in the folder are of another benchmark" in told
+    assert "cells/ce/1/seed0-fold00/cell.json" in told and "learning_rate" in told
+
+
+def test_a_cell_that_fails_is_told_and_the_others_go_on(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(
+        place,
+        "failing",
+        methods=["trees", {"name": "far too few", "method": "ce", "set": {"training.weights": "best"}}],
+        labels_per_class=["all"],
+        seeds=[0],
+        reference="trees",
+        sensors="none",
+    )
+    assert main(["benchmark", str(path), "--out", str(place / "failing"), "--json"]) == 1
+    captured = capsys.readouterr()
+    told = json.loads(captured.out)
+    assert sorted(told["failed"]) == [f"far too few, all labels, seed 0, fold {n}" for n in (0, 1)]
+    assert "dev" in captured.err
+    assert {row["method"] for row in told["rows"]} == {"trees"}
+
+
+def test_a_run_that_saw_a_judged_group_is_refused(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import dataclasses
+
+    from sensorkd.evaluation import benchmark_cell
+
+    def leaking(config: Any, **_: Any) -> Any:
+        from sensorkd.runs.train import train_run
+
+        run = train_run(config)
+        return dataclasses.replace(run, groups={**run.groups, "train": ("m00", "m01", "m02")})
+
+    monkeypatch.setattr(benchmark_cell, "train_run", leaking)
+    cell = plan_of(place / "little.yaml", place / "leaking").cells[0]
+    with pytest.raises(SplitError, match="one group stands on both sides"):
+        run_cell(cell)
+    assert finished(cell) is None
+
+
+def test_incomplete_seeds_are_left_out_and_named(done: Path, place: Path) -> None:
+    out = place / "partly"
+    shutil.copytree(done / "cells", out / "cells")
+    shutil.rmtree(out / "cells" / "sad" / "1" / "seed1-fold01")
+    results = report_benchmark(place / "little.yaml", out)
+    row = next(r for r in results.rows if (r["method"], r["labels_per_class"]) == ("sad", "1"))
+    assert row["seeds"] == [0]
+    difference = next(d for d in results.differences if d["labels_per_class"] == "1")
+    assert difference["seeds"] == [0] and difference["of"] == 3
+    assert "left out, 1 of 2 folds finished: sad, 1 label a class, seed 1" in results.notes
+    assert "left out, 1 of 2 folds" in results_text(results)
+
+
+def test_time_is_made_equal_by_the_steps_measured_and_the_ratio_stays(done: Path, place: Path) -> None:
+    out = place / "timed"
+    shutil.copytree(done / "cells", out / "cells")
+    for path in out.rglob("cell.json"):
+        told = json.loads(path.read_text())
+        told["seconds"] = told["steps"] * (3.0 if told["label"] == "sad" else 1.0)
+        path.write_text(json.dumps(told))
+    longer = {"name": "ce as long", "method": "ce", "equal_time_with": "sad"}
+    path = write(place, "timed", methods=["ce", "sad", longer], labels_per_class=[1], seeds=[0])
+    result = run_benchmark(path, out, tell=lambda _: None)
+    assert result.results is not None
+    (times,) = result.results.equal_time
+    assert times["ratio"] == pytest.approx(3.0) and times["steps"] == 12
+    row = next(r for r in result.results.rows if r["method"] == "ce as long")
+    assert row["steps"] == 12
+    assert "12 steps take the time of sad" in results_text(result.results)
+    # Slower cells later change nothing.
+    for cell in out.rglob("cell.json"):
+        cell.write_text(json.dumps(json.loads(cell.read_text()) | {"seconds": 99.0}))
+    plan = plan_of(path, out)
+    resolved = EqualTime(plan).resolved(next(c for c in plan.cells if c.label == "ce as long"))
+    assert resolved is not None and resolved.config.training.total_steps == 12
+    assert finished(resolved) is not None
+
+
+def test_tuning_chooses_on_dev_groups_and_never_reads_the_test_fold(place: Path) -> None:
+    tune = {
+        "dev": ["m00"],
+        "labels_per_class": ["all"],
+        "metric": "nll",
+        "trials": {"ce": [{"training.learning_rate": 1e-6}, {"training.learning_rate": 0.004}]},
+    }
+    folds = [["m02"], ["m01"]]
+    path = write(place, "tuning", methods=["ce", "trees"], tune=tune, split={"folds": folds}, seeds=[0])
+    tuned, progress = tune_benchmark(path, place / "tuning", tell=lambda _: None)
+    assert not progress.failed and progress.done == 2
+    assert tuned.dev == ("m00",) and tuned.held_out == ("m02",)
+    for about in (place / "tuning").rglob("cell.json"):
+        assert json.loads(about.read_text())["groups"] == ["m00"]
+        groups = json.loads((about.parent / "run" / "run.json").read_text())["groups"]
+        assert groups == {"train": ["m01"], "dev": ["m00"], "test": ["m02"]}
+    scores = [score for _, score in tuned.trials["ce"]]
+    best = int(np.argmin(np.array(scores, float)))
+    assert tuned.chosen["ce"] == tune["trials"]["ce"][best]  # type: ignore[index]
+
+    applied = write(place, "applied", methods=["ce"], tuned="tuning/tuned.yaml", seeds=[0])
+    plan = plan_of(applied, place / "applied")
+    assert plan.cells[0].config.training.learning_rate == tuned.chosen["ce"]["training.learning_rate"]
+    assert plan.tuned_on == ("m00",)
+
+
+def test_after_the_time_no_cell_is_begun_and_what_is_there_is_told(
+    done: Path, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = place / "hours"
+    shutil.copytree(done / "cells", out / "cells")
+    shutil.rmtree(out / "cells" / "sad" / "all")
+    command = ["benchmark", str(place / "little.yaml"), "--out", str(out), "--budget-hours", "0", "--json"]
+    assert main(command) == 0
+    captured = capsys.readouterr()
+    told = json.loads(captured.out)
+    assert told["left"] == 4
+    assert "4 cells were not begun: the time is up" in captured.err
+
+
+def test_a_part_of_the_grid_is_named_by_what_it_holds(
+    place: Path, done: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["benchmark", str(place / "little.yaml"), "--out", str(done), "--only", "method=saad"]) == 2
+    assert "did you mean 'sad'?" in capsys.readouterr().err
+    assert main(["benchmark", str(place / "little.yaml"), "--out", str(done), "--report-only"]) == 0
+    table = capsys.readouterr().out
+    assert table.splitlines()[0].split()[:3] == ["method", "labels", "sensors"]
+    assert "less ce" in table and "3 groups by machine in 2 folds" in table
+
+
+def test_the_shipped_benchmark_of_the_simulated_plant_runs(tmp_path: Path, plant: Path) -> None:
+    root = Path(__file__).parents[2]
+    shutil.copytree(root / "examples" / "configs", tmp_path / "examples" / "configs")
+    shutil.copytree(root / "examples" / "benchmarks", tmp_path / "examples" / "benchmarks")
+    (tmp_path / "demo-out").mkdir()
+    (tmp_path / "demo-out" / "plant").symlink_to(plant)
+    path = tmp_path / "examples" / "benchmarks" / "plant.yaml"
+    tree = yaml.safe_load(path.read_text())
+    tree["set"] = {"training.max_steps": 2, "training.batch_size": 4, "inputs.temperature.span": 4.0}
+    path.write_text(yaml.safe_dump(tree))
+    result = run_benchmark(path, tmp_path / "out", only=["seed=0,budget=1,method=ce"], tell=lambda _: None)
+    assert not result.progress.failed and result.results is not None
+    sensors = {row["sensors"] for row in result.results.rows}
+    assert sensors == {"all", "acceleration+temperature", "acceleration", "temperature", "video"}
+    assert all(row["parameters"] > 0 and row["macs"] > 0 for row in result.results.rows)

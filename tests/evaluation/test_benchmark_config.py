@@ -1,0 +1,149 @@
+"""A benchmark in a file: its mistakes are told at once, and splits that leak are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sensorkd.errors import ConfigError, SplitError
+from sensorkd.evaluation.benchmark_config import BenchmarkConfig, load_benchmark
+from sensorkd.evaluation.benchmark_folds import check_unseen, folds_of
+from sensorkd.evaluation.benchmark_plan import plan_benchmark
+from sensorkd.recordings import open_recordings
+from sensorkd.runs import load_config
+
+ROOT = Path(__file__).parents[2]
+RUN = ROOT / "examples" / "configs" / "plant.yaml"
+SHIPPED = sorted((ROOT / "examples" / "benchmarks").glob("*.yaml"))
+Load = Callable[..., BenchmarkConfig]
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Load:
+    def written(**tree: Any) -> BenchmarkConfig:
+        path = tmp_path / "bench.yaml"
+        path.write_text(yaml.safe_dump({"run": str(RUN), "methods": ["ce"], **tree}))
+        return load_benchmark(path)
+
+    return written
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_every_shipped_benchmark_is_one(path: Path) -> None:
+    config = load_benchmark(path)
+    assert Path(config.run).is_file()
+    assert config.compared_to == "ce"
+
+
+def test_every_mistake_is_told_at_once_with_the_nearest_name(load: Load) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(methods=["ce", "lskd", {"method": "sad", "sett": {}}], sedes=[0], labels_per_class=[0])
+    told = str(caught.value)
+    for words in (
+        "no method 'lskd'; did you mean 'lsskd'?",
+        "methods.2.sett: unknown key; did you mean 'set'?",
+    ):
+        assert words in told
+    assert "sedes: unknown key; did you mean 'seeds'?" in told
+    assert "'0' is no budget" in told
+
+
+def test_methods_are_named_by_label(load: Load) -> None:
+    config = load(methods=["ce", {"method": "sad"}])
+    assert [entry.name for entry in config.methods] == ["ce", "sad"]
+    with pytest.raises(ConfigError, match="'sad, no views' is no label"):
+        load(methods=[{"name": "sad, no views", "method": "sad"}])
+    with pytest.raises(ConfigError, match="'ce' stands there twice"):
+        load(methods=["ce", {"method": "ce", "set": {"training.steps": 1}}])
+
+
+def test_equal_time_needs_the_same_method_at_equal_steps(load: Load) -> None:
+    longer = {"name": "ce as long", "method": "ce", "equal_time_with": "lsskd"}
+    config = load(methods=["ce", "lsskd", longer])
+    base = config.base_of(config.entry("ce as long"))
+    assert base is not None and base.name == "ce"
+    with pytest.raises(ConfigError, match="needs ce at equal steps"):
+        load(methods=["lsskd", longer])
+    with pytest.raises(ConfigError, match="equal_time_with 'lsskd'"):
+        load(methods=["ce", longer])
+
+
+def test_every_method_gets_as_many_trials(load: Load) -> None:
+    tune = {"dev": ["m00"], "trials": {"ce": [{}], "sad": [{}, {"method.sad": 0.5}]}}
+    with pytest.raises(ConfigError, match="as many trials as the others"):
+        load(methods=["ce", "sad"], tune=tune)
+    with pytest.raises(ConfigError, match=r"no tune\.trials for 'sad'"):
+        load(methods=["ce", "sad", "trees"], tune={"dev": ["m00"], "trials": {"ce": [{}]}})
+
+
+def test_overrides_are_checked_for_every_method_before_anything_runs(
+    load: Load, plant: Path, tmp_path: Path
+) -> None:
+    shared = {"data": [str(plant)]}
+    config = load(
+        set=shared,
+        methods=[
+            "ce",
+            {"name": "a", "method": "sad", "set": {"method.sat": 1.0}},
+            {"name": "b", "method": "sad", "set": {"training": {"stepps": 3}}},
+        ],
+    )
+    with pytest.raises(ConfigError) as caught:
+        plan_benchmark(config, tmp_path / "out", name="bench")
+    assert "did you mean 'sad'" in str(caught.value) and "did you mean 'steps'" in str(caught.value)
+    with pytest.raises(ConfigError, match="the grid itself tells 'seed'"):
+        plan_benchmark(load(set={**shared, "seed": 3}), tmp_path / "out", name="bench")
+
+
+def test_cells_come_seed_by_seed(load: Load, plant: Path, tmp_path: Path) -> None:
+    config = load(
+        set={"data": [str(plant)]}, methods=["ce", "trees"], labels_per_class=[1, "all"], seeds=[0, 1]
+    )
+    plan = plan_benchmark(config, tmp_path, name="bench")
+    assert len(plan.cells) == 2 * 2 * 2 * 3
+    assert [cell.seed for cell in plan.cells] == [0] * 12 + [1] * 12
+    assert [(c.label, c.budget, c.fold) for c in plan.cells[:3]] == [
+        ("ce", "1", 0), ("trees", "1", 0), ("ce", "1", 1)
+    ]  # fmt: skip
+    assert plan.cells[0].config.split.test == ("m00",)
+    assert plan.cells[0].config.labels_per_class == 1 and plan.cells[6].config.labels_per_class is None
+    assert len({cell.identity for cell in plan.cells}) == len(plan.cells)
+
+
+@pytest.mark.parametrize(
+    ("split", "problem"),
+    [
+        ({"folds": [["m00"], ["m00", "m01"]]}, "a group would be judged twice"),
+        ({"folds": [["m00", "m01", "m02"]]}, "leaves no group to train on"),
+        ({"groups": ["m7"]}, "no group 'm7'"),
+        # The run says by machine; conditions of one machine would stand on both sides.
+        ({"by": "recording", "folds": 2}, "one group stands on both sides"),
+        ({"by": "line"}, "a recording has no identity 'line'"),
+    ],
+)
+def test_a_leaking_split_is_refused(
+    load: Load, plant: Path, tmp_path: Path, split: dict[str, Any], problem: str
+) -> None:
+    config = load(set={"data": [str(plant)]}, split=split)
+    with pytest.raises(SplitError, match=problem):
+        plan_benchmark(config, tmp_path / "out", name="bench")
+    assert not (tmp_path / "out").exists()
+
+
+def test_every_group_is_held_out_once(plant: Path, load: Load) -> None:
+    recordings = open_recordings([str(plant)])
+    run = load_config(RUN, [f"data=[{plant}]"])
+    assert folds_of(recordings, run, load().split) == [("m00",), ("m01",), ("m02",)]
+    parts = folds_of(recordings, run, load(split={"folds": 2}).split)
+    assert sorted(name for fold in parts for name in fold) == ["m00", "m01", "m02"]
+    assert folds_of(recordings, run, load(split={"groups": ["m01"]}).split) == [("m01",)]
+
+
+def test_what_was_trained_on_is_not_judged() -> None:
+    check_unseen(["a", "b"], ["c"])
+    with pytest.raises(SplitError, match="one group stands on both sides"):
+        check_unseen(["a", "b"], ["b", "c"])

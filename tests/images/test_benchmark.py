@@ -1,0 +1,53 @@
+"""benchmarks/cifar100.py runs a grid, goes on with it, and compares methods seed by seed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.images.conftest import write_hdf5
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / "benchmarks" / "cifar100.py"
+
+
+def run(folder: Path, *arguments: str) -> tuple[str, list[dict[str, Any]]]:
+    short = ["training.steps=2", "training.batch_size=6", f"data={folder / 'images.h5'}", "side=16"]
+    where = ["--out", str(folder / "grid"), "--results", str(folder / "figures.json")]
+    command = [sys.executable, str(SCRIPT), *short, *where, *arguments]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return done.stdout, json.loads((folder / "figures.json").read_text())
+
+
+def test_a_grid_is_run_once_and_compared_by_seed(tmp_path: Path) -> None:
+    write_hdf5(tmp_path / "images.h5", train=24, test=12, side=16)
+    grid = ["--methods", "ce", "ce*2", "--shares", "0.5", "--seeds", "2"]
+    told, rows = run(tmp_path, *grid, "--jobs", "2")
+    assert told.count("done") == 4
+    results = {
+        name: [
+            json.loads((tmp_path / "grid" / f"{name}-0.5-{seed}" / "result.json").read_text())
+            for seed in (0, 1)
+        ]
+        for name in ("ce", "ce_x2")
+    }
+    assert [row["method"] for row in rows] == ["ce", "ce*2"]
+    differences = [b["nll"] - a["nll"] for a, b in zip(results["ce"], results["ce_x2"], strict=True)]
+    assert rows[1]["nll_to_ce"]["mean"] == pytest.approx(sum(differences) / 2)
+    # Half of Student's interval of two values: 12.706 s / sqrt(2), with s = |a - b| / sqrt(2).
+    assert rows[1]["nll_to_ce"]["half"] == pytest.approx(
+        12.7062 * abs(differences[0] - differences[1]) / 2, rel=1e-4
+    )
+    log = (tmp_path / "grid" / "ce_x2-0.5-0" / "metrics.jsonl").read_text().splitlines()
+    steps = [json.loads(line)["step"] for line in log if "step" in line]
+    assert steps[-1] == 4
+    # What is there is told without a run.
+    table, again = run(tmp_path, *grid, "--table")
+    assert again == rows
+    assert "| 50% | ce*2 |" in table
+    assert "done" not in table

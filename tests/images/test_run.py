@@ -1,0 +1,177 @@
+"""A run on plain images from configuration to result: trained, resumed, refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from sensorkd.distillation.methods import METHODS
+from sensorkd.errors import ConfigError, RunError
+from sensorkd.images.config import ImageRunConfig
+from sensorkd.images.config_file import load_image_config
+from sensorkd.images.run import run_images
+from sensorkd.models.image_networks import network_named
+from sensorkd.models.plain import IMAGE, plain_student
+from sensorkd.models.plain_layered import layered_plain
+from tests.images.conftest import write_hdf5
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = sorted((ROOT / "examples" / "images").glob("*.yaml"))
+
+
+class CutOffError(Exception):
+    pass
+
+
+def configured(path: Path, out: Path, **changes: Any) -> ImageRunConfig:
+    training = {"steps": 4, "epoch_steps": 2, "batch_size": 6, "learning_rate": 0.02, "weights": "last"}
+    tree = {
+        "data": str(path),
+        "format": "hdf5",
+        "student": "resnet8",
+        "side": 16,
+        "out": str(out),
+        **changes,
+        "training": {**training, **changes.get("training", {})},
+    }
+    return ImageRunConfig.model_validate(tree)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_hdf5(tmp_path_factory.mktemp("data") / "images.h5", train=24, test=12, side=16)
+
+
+def test_colours_are_learned_and_the_result_is_told(data: Path, tmp_path: Path) -> None:
+    sgd = {"steps": 20, "epoch_steps": 10, "optimiser": "sgd", "batch_size": 12}
+    config = configured(data, tmp_path / "run", method={"name": "ce"}, training=sgd)
+    result = run_images(config)
+    assert result["accuracy"] > 0.9
+    assert {"nll", "ece", "macro_f1", "seconds", "labelled", "parameters"} <= result.keys()
+    assert json.loads((tmp_path / "run" / "result.json").read_text()) == result
+    assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 3
+    # A finished run is not trained again.
+    assert run_images(config, on_step=lambda *_: pytest.fail("trained again")) == result
+
+
+def works_alone(name: str) -> bool:
+    return METHODS[name].teacher == "none"
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if works_alone(name)])
+def test_every_method_without_a_teacher_trains_a_plain_student(data: Path, tmp_path: Path, name: str) -> None:
+    config = configured(data, tmp_path, method={"name": name}, labels_share=0.5)
+    assert run_images(config)["labelled"] == 12
+    records = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert "cross" not in records[0]
+    assert ("sad" in records[0]) == (METHODS[name].sad > 0)
+
+
+def test_methods_differ_in_what_is_trained_and_not_in_what_ships(data: Path, tmp_path: Path) -> None:
+    shipped = []
+    for name in ("ce", "lsskd"):
+        run_images(configured(data, tmp_path / name, method={"name": name}))
+        tensors = load_file(tmp_path / name / "final.safetensors")
+        shipped.append({key: tuple(value.shape) for key, value in tensors.items()})
+    assert shipped[0] == shipped[1]
+
+
+def test_a_run_that_was_cut_off_ends_as_if_it_had_not_been(data: Path, tmp_path: Path) -> None:
+    method = {"name": "lsskd", "warmup": 0.1}
+    whole = run_images(configured(data, tmp_path / "whole", method=method))
+
+    def stop(step: int, *_: object) -> None:
+        if step == 3:
+            raise CutOffError
+
+    cut = configured(data, tmp_path / "cut", method=method)
+    with pytest.raises(CutOffError):
+        run_images(cut, on_step=stop)
+    resumed = run_images(cut)
+    tensors = [load_file(tmp_path / name / "final.safetensors") for name in ("whole", "cut")]
+    assert all(torch.equal(value, tensors[1][name]) for name, value in tensors[0].items())
+    assert {**whole, "seconds": 0} == {**resumed, "seconds": 0}
+
+
+def test_a_folder_with_another_run_is_refused(data: Path, tmp_path: Path) -> None:
+    run_images(configured(data, tmp_path, method={"name": "ce"}))
+    with pytest.raises(RunError, match="another configuration") as caught:
+        run_images(configured(data, tmp_path, method={"name": "ce"}, seed=1))
+    assert caught.value.found == {"seed": 0}
+
+
+def test_epochs_count_passes_over_the_labelled_images(data: Path, tmp_path: Path) -> None:
+    training = configured(data, tmp_path, epochs=5).training_of(24)
+    assert (training.steps, training.epoch_steps) == (20, 2)
+    assert configured(data, tmp_path).training_of(24).steps == 4
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_shipped_configuration_takes_a_step(
+    path: Path, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On generated images, the large ones made smaller, with the networks at their full size."""
+    monkeypatch.setenv("SENSORKD_DATA", str(tmp_path))
+    fixture = {"hdf5": "hdf5", "folder": "tree", "tiny_imagenet": "tiny", "cifar100_binary": "cifar"}
+    form = yaml.safe_load(path.read_text())["format"]
+    source = request.getfixturevalue(fixture[form])
+    short = [f"data={source}", f"out={tmp_path / 'run'}", "threads=1", "training.batch_size=2"]
+    short += ["training.max_steps=1"]
+    if form == "folder":
+        short += ["side=72", "size=64"]
+    if form in ("folder", "tiny_imagenet"):
+        # A checkpoint of all auxiliaries of ResNet-18 is half a gigabyte: what ships must do here.
+        short += ["method={name: ce}"]
+    config = load_image_config(path, short)
+    assert run_images(config)["images"] > 0
+
+
+@pytest.mark.parametrize("name", ["tiny_imagenet", "imagenet"])
+def test_the_large_configurations_teach_every_stage_of_the_full_network(name: str) -> None:
+    config = load_image_config(ROOT / "examples" / "images" / f"{name}.yaml", ["training.device=cpu"])
+    network = network_named(config.student)
+    student = plain_student(network, classes=200, stats=config.stats, size=config.seen, seed=0)
+    layered = layered_plain(student, transforms=4, seed=0).train()
+    x = {IMAGE: torch.zeros(4, 3, 1, 64, 64)}
+    output = layered.by_view(x, torch.ones(4, 1), torch.ones(4, 1), views=2)
+    assert config.resolved_method.cross == 0
+    sum(value.square().mean() for value in [output.trunk.logits, *output.fused]).backward()
+    assert len(output.fused) == 4
+    assert all(parameter.grad is not None for parameter in layered.parameters())
+
+
+def test_data_of_a_file_is_relative_to_the_file_unless_it_is_overridden(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text("{data: images.h5, format: hdf5, student: resnet8, out: here}")
+    assert load_image_config(path).data == str(tmp_path / "images.h5")
+    assert load_image_config(path, ["data=other.h5"]).data == "other.h5"
+    monkeypatch.setenv("IMAGES", "/somewhere")
+    path.write_text("{data: $IMAGES/images.h5, format: hdf5, student: resnet8, out: here}")
+    assert load_image_config(path).data == "/somewhere/images.h5"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("student=wrn16_2", "did you mean 'wrn_16_2'"),
+        ("method.name=hsakd", "needs a teacher"),
+        ("size=64", "more than side"),
+        ("method.name=lskd", "no method 'lskd'"),
+        ("colour=red", "colour"),
+        ("std=[0, 1, 1]", "above 0"),
+        ("format=zip", "cifar100_binary"),
+    ],
+)
+def test_a_mistake_in_a_configuration_is_told(tmp_path: Path, change: str, said: str) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text("{data: images.h5, format: hdf5, student: resnet8, out: here}")
+    with pytest.raises(ConfigError, match=said):
+        load_image_config(path, [change])

@@ -1,0 +1,108 @@
+"""Which windows a run hands to the loop: with and without a label, and never of a group it is judged by."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sensorkd.runs import RunConfig, train_run
+from sensorkd.runs import train as room
+from sensorkd.runs.data import plan_run
+from tests.press_run import press_config
+
+SPLIT = {"by": "machine", "dev": ["p3"], "test": ["p4"]}
+SHORT = {"steps": 2, "batch_size": 8}
+
+
+@pytest.fixture
+def handed(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What `train` is called with, call by call; it trains all the same."""
+    calls: list[dict[str, Any]] = []
+    before = room.train
+
+    def watched(layered: Any, windows: Any, recipe: Any, folder: Path, **options: Any) -> Any:
+        calls.append({"windows": windows, "recipe": recipe, **options})
+        return before(layered, windows, recipe, folder, **options)
+
+    monkeypatch.setattr(room, "train", watched)
+    return calls
+
+
+def ids(source: Any) -> set[int]:
+    return set(source[:]["window_id"].numpy().view(np.uint64).tolist())
+
+
+def ids_of_groups(config: RunConfig, groups: tuple[str, ...]) -> set[int]:
+    planned = plan_run(config)
+    rows = [row for row, group in enumerate(planned.groups) if group in groups]
+    return set(planned.plan.id[rows].tolist())
+
+
+def test_few_labels_leave_the_rest_of_the_training_groups_and_nothing_else(
+    press: Path, tmp_path: Path, handed: list[dict[str, Any]]
+) -> None:
+    method = {"name": "lsskd", "unlabelled": 1.0}
+    config = press_config(
+        press, tmp_path / "run", split=SPLIT, labels_per_class=2, method=method, training=SHORT
+    )
+    train_run(config)
+    (call,) = handed
+    labelled, free, dev = ids(call["windows"]), ids(call["unlabelled"]), ids(call["dev"])
+    assert len(labelled) == 6 and (call["windows"].labels >= 0).all()
+    assert (call["unlabelled"].labels == -1).all()
+    assert labelled | free <= ids_of_groups(config, ("p0", "p1", "p2"))
+    assert not labelled & free
+    assert not (labelled | free) & ids_of_groups(config, ("p3", "p4"))
+    assert dev <= ids_of_groups(config, ("p3",))
+    assert len(free) > 40
+
+
+def test_a_method_without_a_use_for_them_reads_labelled_windows_alone(
+    press: Path, tmp_path: Path, handed: list[dict[str, Any]]
+) -> None:
+    train_run(
+        press_config(
+            press, tmp_path / "run", split=SPLIT, labels_per_class=2, method={"name": "ce"}, training=SHORT
+        )
+    )
+    assert handed[0]["unlabelled"] is None
+
+
+def test_a_run_that_was_cut_off_resumes_with_its_windows_without_labels(press: Path, tmp_path: Path) -> None:
+    def cut(step: int, steps: int, terms: Any) -> None:
+        if step == 3:
+            raise KeyboardInterrupt
+
+    training = {"steps": 4, "epoch_steps": 2, "batch_size": 8}
+    kept = []
+    for name in ("whole", "cut"):
+        config = press_config(
+            press,
+            tmp_path / name,
+            split=SPLIT,
+            labels_per_class=3,
+            method={"name": "mean_teacher"},
+            training=training,
+        )
+        if name == "cut":
+            with pytest.raises(KeyboardInterrupt):
+                train_run(config, on_step=cut)
+        train_run(config, resume=name == "cut")
+        kept.append((tmp_path / name / "averaged.safetensors").read_bytes())
+    assert kept[0] == kept[1]
+
+
+@pytest.mark.parametrize("name", ["kd", "hsakd"])
+def test_a_teacher_is_trained_first_and_handed_to_the_loop(
+    press: Path, tmp_path: Path, handed: list[dict[str, Any]], name: str
+) -> None:
+    config = press_config(
+        press, tmp_path / "run", split=SPLIT, labels_per_class=4, method={"name": name}, training=SHORT
+    )
+    train_run(config)
+    recipe = handed[-1]["recipe"]
+    assert recipe.teacher.network.student.classifier.in_features > 64
+    assert (tmp_path / "run" / "teacher" / "config.yaml").exists()
