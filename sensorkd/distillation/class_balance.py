@@ -6,7 +6,6 @@ labels that a network gives itself: Asano, Rupprecht, Vedaldi, ICLR 2020.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 __all__ = ["balanced"]
