@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from sensorkd.distillation.class_balance import balanced
+from sensorkd.distillation.methods import Method
 from sensorkd.distillation.pretext import Transform, transform_all
 from sensorkd.distillation.pseudo_labels import Lesson, PseudoLabels
 from sensorkd.distillation.sight import Sight
@@ -25,17 +27,18 @@ class VisitedLabels:
     """What the windows of one visit are taught.
 
     Args:
-        windows: U numbers of training windows. shares: (U, N).
+        windows: U numbers of training windows. shares: (U, N). weight: (U,) 1 where a window is taught, 0
+            where its class is not likely enough.
     """
 
-    def __init__(self, windows: Sequence[int], shares: Tensor) -> None:
+    def __init__(self, windows: Sequence[int], shares: Tensor, weight: Tensor) -> None:
         self._places = {window: place for place, window in enumerate(windows)}
-        self.shares = shares
+        self.shares, self.weight = shares, weight
 
     def of(self, windows: Tensor) -> PseudoLabels:
         """The lesson of some windows (B,), the same for the classifier that ships and every auxiliary."""
-        shares = self.shares[[self._places[window] for window in windows.tolist()]]
-        return PseudoLabels(Lesson(shares, shares.new_ones(len(shares))))
+        places = [self._places[window] for window in windows.tolist()]
+        return PseudoLabels(Lesson(self.shares[places], self.weight[places]))
 
 
 def visit_labels(
@@ -43,15 +46,16 @@ def visit_labels(
     chunks: Iterable[tuple[Sequence[int], Mapping[str, Tensor], Tensor]],
     transforms: Mapping[str, Sequence[Transform]],
     *,
+    method: Method,
     step: int,
-    sharpness: float,
     class_shares: Tensor | None,
 ) -> VisitedLabels:
     """Let an earlier self label windows as they were logged: no augmentation, every sensor, every view.
 
     Its classifier and its deepest auxiliary under each of the transforms have a voice each. Their mean
     log-probability is sharpened, p^sharpness normalised, or the network would learn its own doubts; and
-    brought to the class shares, where these are given.
+    brought to the class shares, where these are given. The method says how sharp, how likely a class must
+    be, and whether it is taught alone (`hard`).
 
     Args:
         chunks: window numbers, prepared floats by modality, and presence (B, K). Batch norm takes its
@@ -66,10 +70,13 @@ def visit_labels(
         sight = Sight(transform_all(prepared, transforms, views), rows, rows, views)
         opinions.append(_opinion(past.recall(sight, step=step).output, views))
         numbers += windows
-    shares = (sharpness * torch.cat(opinions)).softmax(dim=1)
+    shares = (method.sharpness * torch.cat(opinions)).softmax(dim=1)
     if class_shares is not None:
         shares = balanced(shares, class_shares)
-    return VisitedLabels(numbers, shares)
+    weight = (shares.max(dim=1).values >= method.threshold).float()
+    if method.pseudo == "hard":
+        shares = F.one_hot(shares.argmax(dim=1), shares.shape[1]).float()
+    return VisitedLabels(numbers, shares, weight)
 
 
 def _opinion(output: LayeredOutput, views: Sequence[int]) -> Tensor:

@@ -51,7 +51,8 @@ def _check_weights(method: Method) -> None:
 
 
 def _check_earlier(method: Method) -> None:
-    used = method.alpha > 0 or method.pseudo_from_earlier
+    asked = method.pseudo_from_earlier or method.pseudo_from_visit
+    used = method.alpha > 0 or asked
     if used != (method.earlier != "none"):
         raise ConfigError(
             "softened targets need both an earlier self and an alpha above 0",
@@ -74,7 +75,7 @@ def _check_earlier(method: Method) -> None:
                 found=f"last_visit with mixup: {method.mixup}",
                 mend="set method.earlier=snapshot or method.mixup=0",
             )
-        if method.pseudo_from_earlier:
+        if asked:
             raise ConfigError(
                 "pseudo-labels need an earlier self that can be asked about any window",
                 inside="method.pseudo_from",
@@ -92,6 +93,7 @@ def _check_ranges(method: Method) -> None:
         and 0 <= method.smoothing < 1
         and 0 <= method.mixup < math.inf
         and 0 < method.decay < 1
+        and 0 < method.sharpness < math.inf
         and all(0 <= share <= 1 for share in shares)
     )
     if not good or method.views < 1 or method.max_age < 1:
@@ -100,7 +102,7 @@ def _check_ranges(method: Method) -> None:
             inside="method",
             found=method,
             expected="0 <= alpha, warmup, smoothing < 1; 0 < decay < 1; 0 <= confidence, threshold, ramp <= 1"
-            "; temperature > 0; mixup >= 0; views and max_age at least 1",
+            "; temperature, sharpness > 0; mixup >= 0; views and max_age at least 1",
         )
 
 
@@ -178,6 +180,20 @@ def _check_unlabelled(method: Method) -> None:
             inside="method.pseudo",
             found=f"{method.pseudo} from self, of the very view that learns it",
             expected="strong: true, align: true, pseudo_from: earlier, or pseudo: hard",
+        )
+    if method.sharpness != 1 and not method.pseudo_from_visit:
+        raise ConfigError(
+            "a sharpness is of the labels of a visit, and there is none",
+            inside="method.sharpness",
+            found=f"{method.sharpness} with pseudo_from: {method.pseudo_from}",
+            mend="set method.pseudo_from=visit, or leave it at 1",
+        )
+    if method.pseudo_from_visit and method.strong:
+        raise ConfigError(
+            "a visit reads every window as it was logged already",
+            inside="method.strong",
+            found="strong: true with pseudo_from: visit",
+            mend="leave method.strong out",
         )
     if method.pseudo == "none":
         idle = [name for name in ("threshold", "align", "ramp", "strong") if getattr(method, name)]

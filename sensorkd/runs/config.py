@@ -183,7 +183,8 @@ class MethodConfig(_Strict):
     balance: Literal["fixed", "auto"] | None = None
     unlabelled: float | None = None
     pseudo: Literal["none", "hard", "soft", "mse"] | None = None
-    pseudo_from: Literal["self", "earlier"] | None = None
+    pseudo_from: Literal["self", "earlier", "visit"] | None = None
+    sharpness: float | None = None
     threshold: float | None = None
     align: bool | None = None
     ramp: float | None = None

@@ -20,7 +20,6 @@ from sensorkd.errors import ConfigError, RunError
 from sensorkd.models.frontend import ChannelStats
 from sensorkd.models.layered import LayeredStudent
 from sensorkd.models.size import SIZES, size_named
-from sensorkd.runs.build import build_layered
 from sensorkd.runs.config import MethodConfig
 from sensorkd.runs.run import CONFIG, LOG, WEIGHTS, Run
 from sensorkd.training.batches import Batch, WindowSource, collate
@@ -151,7 +150,7 @@ def _train(
         with log.open("a", encoding="utf-8") as handle:
             handle.write(json.dumps(record) + "\n")
 
-    layered = build_layered(taught.fresh_student(), taught.adapters, seed=taught.config.seed)
+    layered = taught.fresh_layered()
     # Without what belongs to the student's own method: earlier selves, unlabelled windows, a teacher.
     own = Recipe(
         method=method_named(METHOD_OF[kind]),
@@ -224,7 +223,7 @@ def _finished(run: Run) -> bool:
 
 def _network(taught: Run, kind: TeacherKind) -> LayeredStudent:
     """The trained network; without auxiliaries where they are not needed."""
-    layered = build_layered(taught.fresh_student(), taught.adapters, seed=taught.config.seed)
+    layered = taught.fresh_layered()
     if kind == "plain":
         weights = load_tensors(taught.folder / WEIGHTS[taught.config.training.weights])[0]
         layered.student.load_state_dict(weights)

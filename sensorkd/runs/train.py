@@ -13,12 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorkd.errors import RunError, SensorkdError
-from sensorkd.runs.build import build_layered
 from sensorkd.runs.config import RunConfig
 from sensorkd.runs.data import Planned, plan_run, read_training, read_usable
 from sensorkd.runs.run import CONFIG, LOG, Run
 from sensorkd.runs.stats import channel_stats
-from sensorkd.runs.teacher import stats_of_teacher, teacher_for
+from sensorkd.runs.teacher import STATE, stats_of_teacher, teacher_for
 from sensorkd.training.batches import ArrayDataset
 from sensorkd.training.loop import Recipe, train
 from sensorkd.training.priors import effective_prior, sampled_prior
@@ -85,7 +84,7 @@ def train_run(
     if resume:
         _check_windows(run)
     _check_classes(run)
-    layered = build_layered(run.fresh_student(), run.adapters, seed=config.seed)
+    layered = run.fresh_layered()
     log = folder / LOG
     if not resume:
         # A resume that is refused must leave the run as it was described.
@@ -110,6 +109,8 @@ def train_run(
             on_record=write,
         )
         recipe = dataclasses.replace(recipe, teacher=teacher)
+    # A run that was cut off while its teacher learned has not begun itself.
+    begun = (folder / STATE).exists()
     train(
         layered,
         windows,
@@ -117,7 +118,7 @@ def train_run(
         folder,
         dev=dev,
         unlabelled=unlabelled,
-        resume=resume,
+        resume=resume and begun,
         on_step=on_step,
         on_epoch=write,
     )

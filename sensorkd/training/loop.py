@@ -35,6 +35,7 @@ from sensorkd.training.state import TrainingState
 from sensorkd.training.step import step_batch
 from sensorkd.training.step_loss import StepLoss
 from sensorkd.training.tally import EpochTally
+from sensorkd.training.visiting import Visiting
 
 __all__ = ["Recipe", "train"]
 
@@ -99,6 +100,9 @@ def train(
         state.save(folder / "last.safetensors", identity)
     epoch = state.epoch
     losses = StepLoss(recipe, layered, steps, past, adjustment, alignment, balance)
+    visiting = None
+    if past is not None and unlabelled is not None and method.pseudo_from_visit:
+        visiting = Visiting(recipe, layered, past, windows, unlabelled)
     # All sensors as they were logged, which is what ships: its statistics come from them.
     logged = windows if unlabelled is None else Joined([windows, unlabelled], modalities)
     unproven: set[str] | None = None if epoch == 0 else set(MAY_WAIT)
@@ -113,10 +117,13 @@ def train(
         draws = EpochBatches(
             windows, unlabelled, sizes=sizes, count=last - first, generator=generator, balance=class_balance
         )
+        visited = None
+        if visiting is not None and method.visits_at(first, steps):
+            visited = visiting.at(first, draws.unlabelled_rows)
         with draws:
             for step, draw in enumerate(draws, start=first):
                 batch = step_batch(draw, recipe, layered, generator)
-                told = losses.of(batch, step)
+                told = losses.of(batch, step, visited)
                 if not bool(torch.isfinite(told.loss)):
                     raise RunError(
                         "the loss is not finite",

@@ -94,6 +94,11 @@ class EpochBatches:
         self._open = ExitStack()
 
     @property
+    def unlabelled_rows(self) -> list[int]:
+        """Rows of the windows without a label that will be drawn, each once, in the order they come."""
+        return list(dict.fromkeys(row for rows in self._orders[1] for row in rows))
+
+    @property
     def seconds(self) -> float:
         """For which whoever asks for draws has waited."""
         return sum(source.seconds for source in self._sources)

@@ -174,8 +174,17 @@ class Recipe:
         Raises:
             ConfigError: the windows do not tell their labels, or a class has none.
         """
+        shares = None if self.method.pseudo_from_visit else self.class_shares(windows, classes)
+        return None if shares is None else Alignment(shares)
+
+    def class_shares(self, windows: WindowSource, classes: int) -> Tensor | None:
+        """(N,) shares of the labels as sampled, where pseudo-labels are brought to them.
+
+        Raises:
+            ConfigError: the windows do not tell their labels, or a class has none.
+        """
         if not (self.method.pseudo_labels and self.method.align):
             return None
         labels = labels_of(windows, asked_by="method.align")
         prior = sampled_prior(labels, classes=classes, sampling=self.config.sampling)
-        return Alignment(torch.tensor(prior, dtype=torch.float32))
+        return torch.tensor(prior, dtype=torch.float32)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from sensorkd.distillation.balance import TermBalance
+from sensorkd.distillation.label_visit import VisitedLabels
 from sensorkd.distillation.pseudo_labels import Alignment, PseudoLabels, pseudo_labels
 from sensorkd.distillation.sight import Said, Sight, select_rows, undisturbed
 from sensorkd.distillation.soft_targets import EarlierSelf
@@ -52,12 +53,12 @@ class StepLoss:
     alignment: Alignment | None
     balance: TermBalance | None
 
-    def of(self, batch: StepBatch, step: int) -> StepTerms:
-        """The loss of a batch in a step (0, 1, ...)."""
+    def of(self, batch: StepBatch, step: int, visited: VisitedLabels | None = None) -> StepTerms:
+        """The loss of a batch in a step (0, 1, ...); `visited`: what its windows without a label are taught."""
         with created_on(device_of(self.layered)):
-            return self._of(batch, step)
+            return self._of(batch, step, visited)
 
-    def _of(self, batch: StepBatch, step: int) -> StepTerms:
+    def _of(self, batch: StepBatch, step: int, visited: VisitedLabels | None) -> StepTerms:
         method, layered, sight = self.recipe.method, self.layered, batch.sight
         output = self._shown(sight, layered)
         student, free = batch.parts(Said(output))
@@ -83,7 +84,11 @@ class StepLoss:
         )
         weights, accepted = method.weights(), None
         if free is not None:
-            pseudo = self._pseudo(batch, step, free, free_earlier)
+            if visited is not None:
+                assert sight.windows is not None
+                pseudo = visited.of(sight.windows[batch.labelled :])
+            else:
+                pseudo = self._pseudo(batch, step, free, free_earlier)
             terms |= unlabelled_terms(
                 free.output,
                 method=method,
@@ -96,7 +101,9 @@ class StepLoss:
                 teacher=free_teacher.output if free_teacher else None,
                 pseudo=pseudo,
             )
-            weights |= method.unlabelled_weights(step, self.steps)
+            free_weights = method.unlabelled_weights(step, self.steps)
+            # Before the first visit nobody says of which class they are.
+            weights |= {name: weight for name, weight in free_weights.items() if name in terms}
             accepted = None if pseudo is None else pseudo.accepted
         return StepTerms(self._weighed(terms, weights), terms, student, accepted)
 
@@ -141,7 +148,7 @@ class StepLoss:
     ) -> PseudoLabels | None:
         """Read by the student or its earlier self, from the plain window or the one it learns."""
         method = self.recipe.method
-        if not method.pseudo_labels:
+        if not method.pseudo_labels or method.pseudo_from_visit:
             return None
         identity = torch.arange(batch.sight.size - batch.labelled)
         if method.pseudo_from_earlier:
