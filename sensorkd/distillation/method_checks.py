@@ -51,7 +51,8 @@ def _check_weights(method: Method) -> None:
 
 
 def _check_earlier(method: Method) -> None:
-    asked = method.pseudo_from_earlier or method.pseudo_from_visit
+    # Also where unlabelled is 0: then all that goes with it rests.
+    asked = method.pseudo != "none" and method.pseudo_from != "self"
     used = method.alpha > 0 or asked
     if used != (method.earlier != "none"):
         raise ConfigError(

@@ -54,7 +54,7 @@ class StepLoss:
     balance: TermBalance | None
 
     def of(self, batch: StepBatch, step: int, visited: VisitedLabels | None = None) -> StepTerms:
-        """The loss of a batch in a step (0, 1, ...); `visited`: what its windows without a label are taught."""
+        """The loss of a batch in a step (0, 1, ...); `visited` labels its windows without a label."""
         with created_on(device_of(self.layered)):
             return self._of(batch, step, visited)
 
@@ -84,11 +84,7 @@ class StepLoss:
         )
         weights, accepted = method.weights(), None
         if free is not None:
-            if visited is not None:
-                assert sight.windows is not None
-                pseudo = visited.of(sight.windows[batch.labelled :])
-            else:
-                pseudo = self._pseudo(batch, step, free, free_earlier)
+            pseudo = self._pseudo(batch, step, free, free_earlier, visited)
             terms |= unlabelled_terms(
                 free.output,
                 method=method,
@@ -144,10 +140,17 @@ class StepLoss:
         return Said(said.output.as_float32(), said.trust)
 
     def _pseudo(
-        self, batch: StepBatch, step: int, free: Said, free_earlier: Said | None
+        self,
+        batch: StepBatch,
+        step: int,
+        free: Said,
+        free_earlier: Said | None,
+        visited: VisitedLabels | None,
     ) -> PseudoLabels | None:
-        """Read by the student or its earlier self, from the plain window or the one it learns."""
+        """Told by a visit; or read by the student or its earlier self, from the plain window or its view."""
         method = self.recipe.method
+        if visited is not None and batch.sight.windows is not None:
+            return visited.of(batch.sight.windows[batch.labelled :])
         if not method.pseudo_labels or method.pseudo_from_visit:
             return None
         identity = torch.arange(batch.sight.size - batch.labelled)
