@@ -182,13 +182,6 @@ def _check_unlabelled(method: Method) -> None:
             found=f"{method.pseudo} from self, of the very view that learns it",
             expected="strong: true, align: true, pseudo_from: earlier, or pseudo: hard",
         )
-    if method.sharpness != 1 and not method.pseudo_from_visit:
-        raise ConfigError(
-            "a sharpness is of the labels of a visit, and there is none",
-            inside="method.sharpness",
-            found=f"{method.sharpness} with pseudo_from: {method.pseudo_from}",
-            mend="set method.pseudo_from=visit, or leave it at 1",
-        )
     if method.pseudo_from_visit and method.strong:
         raise ConfigError(
             "a visit reads every window as it was logged already",

@@ -96,6 +96,8 @@ def pseudo_labels(
     classes = source.trunk.logits.shape[1]
 
     def lesson(name: str, probabilities: Tensor) -> Lesson:
+        if method.sharpness != 1:
+            probabilities = (method.sharpness * probabilities.clamp(min=1e-12).log()).softmax(dim=1)
         if alignment is not None:
             probabilities = alignment.aligned(name, probabilities)
         weight = (probabilities.max(dim=1).values >= method.threshold).float()

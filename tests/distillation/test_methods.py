@@ -15,7 +15,7 @@ def test_methods_are_named_as_they_are_listed(name):
 
 
 def test_a_method_can_be_changed_for_an_ablation():
-    assert method_named("lsskd", {"cross": 0.0}).weights().keys() == {"label", "sad", "deep", "feat", "out"}
+    assert method_named("lsskd", {"cross": 0.0}).weights().keys() == {"label", "sad", "deep", "feat"}
     assert METHODS["lsskd"].cross > 0
 
 
@@ -155,4 +155,4 @@ def test_auxiliaries_that_learn_the_class_alone_have_nothing_to_say_without_a_la
 def test_a_method_tells_what_was_changed_and_what_it_always_told():
     told = method_named("lsskd", {"unlabelled": 0.5}).changed()
     assert told["unlabelled"] == 0.5 and told["warmup"] == 0.3
-    assert "decay" not in told
+    assert "max_age" not in told

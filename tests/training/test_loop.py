@@ -49,7 +49,7 @@ class Items:
         return self.items[index]
 
 
-@pytest.mark.parametrize("method", ["ce", "lsskd", "ema", "ps_kd"])
+@pytest.mark.parametrize("method", ["ce", "lsskd", "softened", "ema", "ps_kd"])
 def test_a_toy_problem_is_learned(make_layered, make_windows, make_recipe, tmp_path, method):
     recipe = make_recipe(method, steps=40, epoch_steps=20, learning_rate=0.01)
     student = train(make_layered(), make_windows(), recipe, tmp_path)
@@ -59,13 +59,13 @@ def test_a_toy_problem_is_learned(make_layered, make_windows, make_recipe, tmp_p
 
 
 def test_any_dataset_of_items_trains_alike(make_layered, make_windows, make_recipe, tmp_path):
-    recipe = make_recipe("lsskd")
+    recipe = make_recipe("softened")
     arrays = train(make_layered(), make_windows(), recipe, tmp_path / "arrays")
     items = train(make_layered(), Items(make_windows()), recipe, tmp_path / "items")
     assert same_weights(arrays, items)
 
 
-@pytest.mark.parametrize("method", ["ce", "lsskd"])
+@pytest.mark.parametrize("method", ["ce", "softened"])
 def test_the_same_seed_gives_the_same_weights_whatever_happened_before(
     make_layered, make_windows, make_recipe, tmp_path, method
 ):
@@ -83,9 +83,9 @@ def test_the_same_seed_gives_the_same_weights_whatever_happened_before(
     [
         ("ce", "last", 2),
         ("ce", "best", 9),
-        ("lsskd", "averaged", 2),
-        ("lsskd", "averaged", 9),
-        ("lsskd", "best", 6),
+        ("softened", "averaged", 2),
+        ("softened", "averaged", 9),
+        ("softened", "best", 6),
         ("ema", "averaged", 9),
         ("ps_kd", "last", 6),
     ],
@@ -111,7 +111,7 @@ def test_a_resumed_run_over_classes_of_unlike_size_ends_with_the_very_same_weigh
     make_layered, make_windows, make_recipe, tmp_path, changes, cut
 ):
     recipe, windows = (
-        make_recipe("lsskd", **changes),
+        make_recipe("softened", **changes),
         make_windows(labels=[0] * 30 + [1] * 9 + [-1] * 6 + [2] * 3),
     )
     whole = train(make_layered(), windows, recipe, tmp_path / "whole")
@@ -124,7 +124,7 @@ def test_a_resumed_run_over_classes_of_unlike_size_ends_with_the_very_same_weigh
 def test_a_run_cut_off_between_epochs_resumes_with_the_same_records(
     make_layered, make_windows, make_recipe, tmp_path
 ):
-    recipe = make_recipe("lsskd")
+    recipe = make_recipe("softened")
     whole, cut, resumed = [], [], []
     train(make_layered(), make_windows(), recipe, tmp_path / "whole", on_epoch=whole.append)
 
@@ -158,8 +158,8 @@ def test_resuming_with_another_recipe_is_refused(
     make_layered, make_windows, make_recipe, tmp_path, changes, key
 ):
     with pytest.raises(InterruptedRunError):
-        train(make_layered(), make_windows(), make_recipe("lsskd"), tmp_path, on_step=stop_at(6))
-    other = make_recipe(**{"method": "lsskd", **changes})
+        train(make_layered(), make_windows(), make_recipe("softened"), tmp_path, on_step=stop_at(6))
+    other = make_recipe(**{"method": "softened", **changes})
     with pytest.raises(RunError, match="another recipe") as caught:
         train(make_layered(), make_windows(), other, tmp_path, resume=True)
     assert key in caught.value.found
@@ -207,7 +207,7 @@ def test_targets_are_softened_by_the_network_of_the_previous_epoch(
 
     monkeypatch.setattr(loop, "earlier_self", lambda method, network, every: Watched(network, every=every))
     ends.append(weight(layered))
-    recipe = make_recipe("lsskd")
+    recipe = make_recipe("softened")
     train(layered, make_windows(), recipe, tmp_path, on_epoch=lambda record: ends.append(weight(layered)))
     assert len(recalled) == sum(recipe.method.alpha_at(step, 12) > 0 for step in range(12))
     assert all(torch.equal(past, ends[count - 1]) for count, past in recalled)
@@ -256,7 +256,7 @@ def test_what_is_returned_is_what_is_kept(make_layered, make_windows, make_recip
 
 def test_records_hold_means_and_the_schedule(make_layered, make_windows, make_recipe, tmp_path):
     records, values = [], []
-    recipe = make_recipe("lsskd", steps=10, epoch_steps=4)
+    recipe = make_recipe("softened", steps=10, epoch_steps=4)
     train(
         make_layered(),
         make_windows(),
@@ -288,7 +288,7 @@ def test_cross_entropy_alone_computes_no_auxiliary(
     for method in ("ce", "ps_kd"):
         train(make_layered(), make_windows(), make_recipe(method), tmp_path / method)
     with pytest.raises(AssertionError, match="auxiliary"):
-        train(make_layered(), make_windows(), make_recipe("lsskd"), tmp_path / "lsskd")
+        train(make_layered(), make_windows(), make_recipe("softened"), tmp_path / "lsskd")
 
 
 def test_auxiliaries_do_not_sway_cross_entropy(make_layered, make_windows, make_recipe, tmp_path):
@@ -323,7 +323,7 @@ def test_a_dead_term_stops_a_run_in_its_first_step(make_layered, make_windows, m
         windows.labels,
     )
     with pytest.raises(DeadTermError, match="'cross'"):
-        train(make_layered(), blind, make_recipe("lsskd"), tmp_path)
+        train(make_layered(), blind, make_recipe("softened"), tmp_path)
 
 
 def test_more_views_than_transforms_are_refused(layered, make_windows, make_recipe, tmp_path):
@@ -335,7 +335,7 @@ def test_more_views_than_transforms_are_refused(layered, make_windows, make_reci
 def test_transforms_other_than_the_auxiliaries_were_built_for_are_refused(
     layered, make_windows, make_recipe, tmp_path
 ):
-    recipe = make_recipe("lsskd")
+    recipe = make_recipe("softened")
     fewer = {**recipe.families, "heat": recipe.families["heat"][:2]}
     with pytest.raises(ConfigError, match="'heat': 2"):
         train(layered, make_windows(), dataclasses.replace(recipe, families=fewer), tmp_path)
@@ -348,7 +348,7 @@ def test_no_windows_are_refused(layered, make_windows, make_recipe, tmp_path):
 
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_fewer_windows_than_a_batch_train_too(make_layered, make_windows, make_recipe, tmp_path, count):
-    student = train(make_layered(), make_windows(count), make_recipe("lsskd"), tmp_path)
+    student = train(make_layered(), make_windows(count), make_recipe("softened"), tmp_path)
     assert np.isfinite(predict_logits(student, make_windows(6))).all()
 
 
@@ -359,7 +359,7 @@ def test_unlabelled_windows_take_part(make_layered, make_windows, make_recipe, t
     some = ArrayDataset(
         {name: windows[:][name].numpy() for name in ("shake", "heat")}, windows[:]["presence"].numpy(), labels
     )
-    recipe = make_recipe("lsskd", steps=40, epoch_steps=20, learning_rate=0.01)
+    recipe = make_recipe("softened", steps=40, epoch_steps=20, learning_rate=0.01)
     student = train(make_layered(), some, recipe, tmp_path)
     assert classification_metrics(predict_logits(student, windows), windows.labels).accuracy > 0.9
 
@@ -372,7 +372,7 @@ def test_a_recipe_with_custom_augmentations_can_be_resumed(make_recipe):
             return x
 
     def identity() -> dict:
-        recipe: Recipe = make_recipe("lsskd")
+        recipe: Recipe = make_recipe("softened")
         return dataclasses.replace(recipe, augmentations={"shake": (Mine(),), "heat": ()}).identity(3)
 
     assert identity() == identity()
@@ -380,7 +380,7 @@ def test_a_recipe_with_custom_augmentations_can_be_resumed(make_recipe):
 
 def test_norms_that_ship_are_those_that_are_asked_for(make_layered, make_windows, make_recipe, tmp_path):
     def shipped(norms):
-        recipe = make_recipe("lsskd", weights="last", norms=norms)
+        recipe = make_recipe("softened", weights="last", norms=norms)
         student = train(make_layered(), make_windows(), recipe, tmp_path / norms)
         return student.state_dict()
 

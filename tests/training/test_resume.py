@@ -12,29 +12,32 @@ from sensorkd.training.loop import train
 from sensorkd.training.recipe import Recipe
 
 SOON = {"warmup": 0.1}
+SOFTENED = {**SOON, "cross": 0.5, "deep": 0.5, "feat": 0.005, "out": 1.0, "earlier": "snapshot", "alpha": 0.3}
 FAMILIES = {
     "label_smoothing": ("label_smoothing", {}),
     "mixup": ("mixup", {}),
     "ps_kd": ("ps_kd", {}),
     "byot": ("byot", {}),
-    "last visit of auxiliaries": ("lsskd", {**SOON, "earlier": "last_visit", "confidence": 0.4}),
-    "learned weights": ("lsskd", {**SOON, "balance": "auto"}),
-    "fused alone": ("lsskd", {**SOON, "auxiliaries": "fused", "cross": 0.0, "mixup": 0.3}),
+    "snapshot": ("sad", SOFTENED),
+    "last visit of auxiliaries": ("sad", {**SOFTENED, "earlier": "last_visit", "confidence": 0.4}),
+    "learned weights": ("sad", {**SOFTENED, "balance": "auto"}),
+    "fused alone": ("sad", {**SOFTENED, "auxiliaries": "fused", "cross": 0.0, "mixup": 0.3}),
     "modalities alone": ("sad", {"auxiliaries": "modality", "smoothing": 0.1}),
     "pseudo_label": ("pseudo_label", {}),
     "fixmatch": ("fixmatch", {"threshold": 0.5}),
     "mean_teacher": ("mean_teacher", {}),
-    "without labels": ("lsskd", {**SOON, "unlabelled": 1.0}),
+    "a visit": ("lsskd", SOON),
+    "without labels": ("sad", {**SOFTENED, "unlabelled": 1.0}),
     "pseudo-labels of a moving average": (
-        "lsskd",
+        "sad",
         {
-            **{**SOON, "earlier": "ema", "decay": 0.8, "unlabelled": 0.5},
+            **{**SOFTENED, "earlier": "ema", "decay": 0.8, "unlabelled": 0.5},
             **{"pseudo": "soft", "pseudo_from": "earlier", "align": True, "strong": True, "ramp": 0.5},
         },
     ),
     "pseudo-labels of a snapshot": (
-        "lsskd",
-        {**SOON, "unlabelled": 0.5, "pseudo": "hard", "pseudo_from": "earlier", "threshold": 0.4},
+        "sad",
+        {**SOFTENED, "unlabelled": 0.5, "pseudo": "hard", "pseudo_from": "earlier", "threshold": 0.4},
     ),
     "kd": ("kd", {}),
     "sskd": ("sskd", {}),

@@ -32,7 +32,7 @@ def test_batches_hold_what_is_known_of_labels(make_windows):
     assert "label_shares" not in make_windows(12)[:]
 
 
-@pytest.mark.parametrize("method", ["ce", "lsskd"])
+@pytest.mark.parametrize("method", ["ce", "softened"])
 def test_soft_and_weak_labels_are_learned_from(make_layered, make_windows, make_recipe, tmp_path, method):
     windows = make_windows()
     shares = 0.9 * np.eye(3)[windows.labels] + 0.1 / 3
@@ -63,7 +63,7 @@ def test_weak_labels_that_are_wrong_are_outvoted(make_layered, make_windows, mak
 
 def test_an_epoch_tells_how_its_auxiliaries_do(make_layered, make_windows, make_recipe, tmp_path):
     records = []
-    train(make_layered(), make_windows(), make_recipe("lsskd"), tmp_path / "a", on_epoch=records.append)
+    train(make_layered(), make_windows(), make_recipe("softened"), tmp_path / "a", on_epoch=records.append)
     told = records[0]["auxiliaries"]
     assert set(told) == {f"{name}/stage{s}" for name in ("shake", "heat", "fused") for s in (1, 2)}
     assert all(0 <= value <= 1 for some in told.values() for value in some.values())
@@ -102,7 +102,7 @@ def test_a_teacher_and_its_terms_come_together(layered, make_windows, make_recip
 
 def test_a_recipe_of_before_tells_the_same_identity(make_recipe):
     """Runs begun before a method had these numbers can be resumed."""
-    told = make_recipe("lsskd").identity(7)
+    told = make_recipe("softened").identity(7)
     assert set(told) == {
         *("method." + name for name in ("name", "sad", "cross", "deep", "feat", "out", "views")),
         *("method." + name for name in ("temperature", "earlier", "alpha", "warmup")),
@@ -111,5 +111,5 @@ def test_a_recipe_of_before_tells_the_same_identity(make_recipe):
         *("training." + name for name in ("average_from", "weights", "gradient_clip")),
         *("transforms", "augmentations", "seed", "windows"),
     }
-    changed = dataclasses.replace(make_recipe("lsskd").method, smoothing=0.1)
+    changed = dataclasses.replace(make_recipe("softened").method, smoothing=0.1)
     assert make_recipe(changed).identity(7)["method.smoothing"] == 0.1

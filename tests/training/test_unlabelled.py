@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from sensorkd.distillation.methods import method_named
+from sensorkd.distillation.methods import Method, method_named
 from sensorkd.errors import ConfigError
 from sensorkd.training.batches import ArrayDataset
 from sensorkd.training.inference import predict_logits, recompute_norms
@@ -20,7 +20,12 @@ from sensorkd.training.step import step_batch
 from sensorkd.training.step_loss import StepLoss
 
 LEARNS = {
-    "lsskd": method_named("lsskd", {"unlabelled": 1.0, "warmup": 0.1, "pseudo": "hard", "threshold": 0.8}),
+    "lsskd": method_named("lsskd", {"warmup": 0.1}),
+    "all terms": Method(
+        "all terms",
+        **dict.fromkeys(("sad", "cross", "deep", "feat", "out", "unlabelled"), 1.0),
+        **{"views": 2, "earlier": "ema", "alpha": 0.3, "pseudo": "hard", "threshold": 0.8, "warmup": 0.1},
+    ),
     "pseudo_label": method_named("pseudo_label"),
     "fixmatch": method_named("fixmatch", {"threshold": 0.8}),
     "mean_teacher": method_named("mean_teacher"),
@@ -52,7 +57,7 @@ def test_their_own_labels_are_never_looked_at(make_layered, make_windows, make_r
     assert same_weights(*students)
 
 
-@pytest.mark.parametrize("name", ["ce", "lsskd"])
+@pytest.mark.parametrize("name", ["ce", "softened"])
 def test_methods_without_a_use_for_them_leave_them_alone(
     make_layered, make_windows, make_recipe, tmp_path, name
 ):
@@ -94,7 +99,7 @@ def test_a_few_labels_and_many_windows_without_solve_a_toy_problem(
 
 def test_they_never_change_what_labels_say(layered, make_windows, make_recipe):
     """With statistics fixed, the terms of labelled windows are the same with and without them."""
-    recipe = make_recipe(LEARNS["lsskd"], augment=False, modality_dropout=0.0)
+    recipe = make_recipe(LEARNS["all terms"], augment=False, modality_dropout=0.0)
     layered.eval()
     losses = StepLoss(recipe, layered, 10, None, None, None, None)
     batch, free = make_windows(12)[:], make_windows(7, seed=3)[:]
@@ -132,9 +137,9 @@ def test_the_batch_without_labels_has_a_size_of_its_own(
     sizes = []
     before = StepLoss.of
 
-    def watched(self, batch, step):
+    def watched(self, batch, step, visited):
         sizes.append((batch.labelled, batch.sight.size - batch.labelled))
-        return before(self, batch, step)
+        return before(self, batch, step, visited)
 
     monkeypatch.setattr(StepLoss, "of", watched)
     for number, chosen in enumerate([None, 5]):

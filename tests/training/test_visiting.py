@@ -1,0 +1,77 @@
+"""Before an epoch, the earlier self labels the windows that it will draw without a label."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import torch
+
+from sensorkd.distillation.methods import method_named
+from sensorkd.distillation.soft_targets import Ema
+from sensorkd.training import loop
+from sensorkd.training.loop import train
+from sensorkd.training.order import EpochBatches
+from sensorkd.training.visiting import Visiting
+
+LSSKD = method_named("lsskd")
+
+
+def test_an_epoch_tells_the_rows_it_will_draw_each_once(make_windows):
+    chance = torch.Generator().manual_seed(2)
+    draws = EpochBatches(make_windows(10), make_windows(30), sizes=(4, 6), count=9, generator=chance)
+    rows = draws.unlabelled_rows
+    with draws:
+        drawn = {int(number) - 10 for draw in draws for number in draw.windows if number >= 10}
+    assert set(rows) == drawn and len(rows) == len(drawn)
+
+
+def test_windows_are_numbered_behind_the_labelled_ones(layered, make_windows, make_recipe):
+    recipe = make_recipe(LSSKD)
+    visiting = Visiting(recipe, layered, Ema(layered, decay=0.9), make_windows(10), make_windows(90, seed=3))
+    rows = list(range(0, 90, 2))
+    labels = visiting.at(3, rows)
+    assert labels.shares.shape == (45, 3)
+    assert torch.equal(labels.of(torch.tensor([10 + 88])).final.shares[0], labels.shares[44])
+
+
+def test_labels_show_the_class_shares_of_the_labelled_windows(layered, make_windows, make_recipe):
+    recipe = make_recipe(dataclasses.replace(LSSKD, sharpness=0.5))
+    few = make_windows(labels=np.array([0] * 6 + [1] * 3 + [2] * 1))
+    visiting = Visiting(recipe, layered, Ema(layered, decay=0.9), few, make_windows(90, seed=3))
+    shares = visiting.at(0, range(90)).shares.mean(dim=0)
+    assert torch.allclose(shares, torch.tensor([0.6, 0.3, 0.1]), atol=0.05)
+
+
+def test_visits_begin_after_the_warm_up(make_layered, make_windows, make_recipe, tmp_path, monkeypatch):
+    visits, records = [], []
+
+    class Watched(Visiting):
+        def at(self, step, rows):
+            visits.append((step, len(set(rows))))
+            return super().at(step, rows)
+
+    monkeypatch.setattr(loop, "Visiting", Watched)
+    recipe = make_recipe(LSSKD, steps=12, epoch_steps=2, batch_size=8)
+    free = make_windows(12, seed=9)
+    train(make_layered(), make_windows(16), recipe, tmp_path, unlabelled=free, on_epoch=records.append)
+    assert [step for step, _ in visits] == [4, 6, 8, 10]
+    assert all(count <= 12 for _, count in visits)
+    taught = ["pseudo" in record for record in records[:6]]
+    assert taught == [False, False, True, True, True, True]
+    assert records[3]["accepted"] == 1.0
+
+
+def test_labels_of_the_unlabelled_windows_are_never_looked_at(
+    make_layered, make_windows, make_recipe, tmp_path
+):
+    students = []
+    for number in range(2):
+        labels = np.full(12, -1) if number else np.arange(12) % 3
+        free = make_windows(12, seed=9)
+        free._columns["label"] = labels.astype(np.int64)
+        recipe = make_recipe(LSSKD, steps=12, epoch_steps=2, batch_size=8)
+        folder = tmp_path / str(number)
+        students.append(train(make_layered(), make_windows(16), recipe, folder, unlabelled=free))
+    for one, other in zip(*(student.parameters() for student in students), strict=True):
+        assert torch.equal(one, other)
