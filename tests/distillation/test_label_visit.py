@@ -13,7 +13,7 @@ from sensorkd.distillation.pretext import FLIPS, FLUCTUATION, OSCILLATION, trans
 from sensorkd.distillation.soft_targets import Ema
 
 TRANSFORMS = {"shake": OSCILLATION, "heat": FLUCTUATION[:3], "camera": FLIPS[:2]}
-VISIT = method_named("lsskd")
+VISIT = dataclasses.replace(method_named("lsskd"), sharpness=2.0, threshold=0.0)
 PLAIN = dataclasses.replace(VISIT, sharpness=1.0)
 WINDOWS = [7, 3, 11, 5, 20, 21]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing.util
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,8 @@ def test_a_file_that_hangs_its_reader_is_told_and_the_others_are_judged_as_ever(
 ) -> None:
     work = tmp_path / "work"
     work.mkdir()
+    # multiprocessing keeps the first one it is given, and a socket's path must be short.
+    multiprocessing.util.get_temp_dir()
     monkeypatch.setattr(tempfile, "tempdir", str(work))
     plant = tmp_path / "plant"
     plant.mkdir()

