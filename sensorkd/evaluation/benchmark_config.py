@@ -67,13 +67,21 @@ class MethodEntry(_Strict):
 
     name: its label; default the method's name. method: of the loop, or `trees`, `minirocket`. set: overrides
     of the run for it alone. equal_time_with: label of a method whose time it is given, by more or fewer
-    steps; the same method with the same overrides must stand in the list without it.
+    steps; the same method with the same overrides must stand in the list without it. labels_per_class: those
+    budgets of the benchmark that it is run at; default all. What needs windows without a label has no place
+    where there are none.
     """
 
     name: str
     method: str
     set: Overrides = {}
     equal_time_with: str | None = None
+    labels_per_class: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+
+    @field_validator("labels_per_class", mode="before")
+    @classmethod
+    def _budgets(cls, value: Any) -> Any:
+        return None if value is None else _as_budgets(value)
 
     @model_validator(mode="before")
     @classmethod
@@ -101,6 +109,10 @@ class MethodEntry(_Strict):
     def baseline(self) -> bool:
         """Whether it is fitted, not trained by the loop."""
         return self.method in BASELINES
+
+    def at(self, budget: str) -> bool:
+        """Whether it is run at a budget of the benchmark."""
+        return self.labels_per_class is None or budget in self.labels_per_class
 
 
 class TuneConfig(_Strict):
@@ -138,9 +150,9 @@ class TuneConfig(_Strict):
 class BenchmarkConfig(_Strict):
     """run: the configuration that all cells share, relative to this file. set: overrides of it.
 
-    labels_per_class: budgets; a number, a share such as `25%`, or `all`. reference: label of the method that
-    differences are taken to; default `ce`, or the first. sensors: also judge by sensors one by one, or by
-    every subset. tuned: what `--tune` has written, relative to this file.
+    labels_per_class: budgets; a number, a share such as `25%`, all those of `2 groups`, or `all`. reference:
+    label of the method that differences are taken to; default `ce`, or the first. sensors: also judge by
+    sensors one by one, or by every subset. tuned: what `--tune` has written, relative to this file.
     """
 
     run: str
@@ -170,6 +182,11 @@ class BenchmarkConfig(_Strict):
             )
         for entry in self.methods:
             wrong += self._wrong_times(entry, names)
+            wrong += [
+                f"{entry.name!r} at {budget!r}, which is no budget of the benchmark"
+                for budget in entry.labels_per_class or ()
+                if budget not in self.labels_per_class
+            ]
         if self.tune is not None:
             wrong += self._wrong_trials(self.tune)
         if wrong:
@@ -184,11 +201,17 @@ class BenchmarkConfig(_Strict):
             return [f"equal_time_with {other!r}: {nearest(other, names)}it is not in `methods`"]
         if self.entry(other).baseline or self.entry(other).equal_time_with is not None:
             return [f"equal_time_with {other!r}: it is not trained for so many steps"]
-        if self.base_of(entry) is None:
+        base = self.base_of(entry)
+        if base is None:
             return [
                 f"{entry.name!r} needs {entry.method} at equal steps, with the same `set`, in `methods` too"
             ]
-        return []
+        return [
+            f"{entry.name!r} is run at {budget!r}, and {source.name!r}, by which its steps are told, is not"
+            for budget in self.labels_per_class
+            for source in (base, self.entry(other))
+            if entry.at(budget) and not source.at(budget)
+        ]
 
     def _wrong_trials(self, tune: TuneConfig) -> list[str]:
         tried = {entry.name for entry in self.methods if not entry.baseline and entry.equal_time_with is None}
@@ -224,9 +247,11 @@ def _as_budgets(value: Any) -> Any:
     budgets = [str(item).strip() for item in value]
     for budget in budgets:
         share = re.fullmatch(r"(\d+(?:\.\d+)?)%", budget)
-        good = budget == "all" or re.fullmatch(r"[1-9]\d*", budget) or (share and 0 < float(share[1]) <= 100)
-        if not good:
-            raise ValueError(f"{budget!r} is no budget: a number of labels a class, a share as 25%, or all")
+        counted = re.fullmatch(r"all|1 group|[1-9]\d*( groups)?", budget)
+        if not (counted or (share and 0 < float(share[1]) <= 100)):
+            raise ValueError(
+                f"{budget!r} is no budget: a number of labels a class, a share as 25%, 2 groups, or all"
+            )
     if len(set(budgets)) < len(budgets):
         raise ValueError(f"a budget stands there twice: {budgets}")
     return budgets

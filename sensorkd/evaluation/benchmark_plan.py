@@ -23,7 +23,7 @@ from sensorkd.runs.data import open_data
 __all__ = ["Cell", "Plan", "labels_told", "plan_benchmark", "resolved_run"]
 
 # Told by the grid; an override of them would be lost without a word.
-OWN = ("split", "seed", "out", "labels_per_class", "labels_share", "method.name")
+OWN = ("split", "seed", "out", "labels_per_class", "labels_share", "labels_groups", "method.name")
 # What results do not depend on.
 FREE = ("out", "cache", "isolated")
 
@@ -129,6 +129,7 @@ def plan_benchmark(config: BenchmarkConfig, out: Path, *, name: str, tuned: bool
         for budget in config.labels_per_class
         for number, fold in enumerate(folds)
         for entry in config.methods
+        if entry.at(budget)
     )
     groups = tuple(sorted({group_of(recording, by) for recording in recordings}))
     return Plan(config, name, out, by, groups, tuple(folds), cells, chosen, tuned_on)
@@ -168,7 +169,7 @@ def resolve(
     for entry in config.methods:
         base = config.base_of(entry)
         more = chosen.get(entry.name, chosen.get(base.name, {}) if base is not None else {})
-        for budget in config.labels_per_class:
+        for budget in filter(entry.at, config.labels_per_class):
             try:
                 found[entry.name, budget] = resolved_run(config, entry, budget, more)
             except ConfigError as error:
@@ -189,6 +190,7 @@ def resolved_run(
     """The configuration of a method at a budget: what all share, what is its own, what was chosen for it."""
     overrides = {**flattened(config.set), **flattened(entry.set), **flattened(more or {})}
     overrides["labels_per_class"] = int(budget) if budget.isdigit() else None
+    overrides["labels_groups"] = int(budget.split()[0]) if "group" in budget else None
     overrides["labels_share"] = float(budget[:-1]) / 100 if budget.endswith("%") else None
     # A baseline is of no method; the first one stands for it.
     overrides["method.name"] = "ce" if entry.baseline else entry.method
@@ -218,11 +220,13 @@ def as_overrides(changes: Mapping[str, Any]) -> list[str]:
 def labels_told(budget: str) -> str:
     """A budget in words.
 
-    >>> labels_told("2"), labels_told("25%"), labels_told("all")
-    ('2 labels a class', '25% of the labels', 'all labels')
+    >>> labels_told("2"), labels_told("25%"), labels_told("all"), labels_told("2 groups")
+    ('2 labels a class', '25% of the labels', 'all labels', 'labels of 2 groups')
     """
     if budget == "all":
         return "all labels"
+    if "group" in budget:
+        return f"labels of {budget}"
     return (
         f"{budget} of the labels"
         if budget.endswith("%")

@@ -129,6 +129,8 @@ def _cells(
             for budget in tune.labels_per_class or config.labels_per_class:
                 for name, trials in tune.trials.items():
                     entry = config.entry(name)
+                    if not entry.at(budget):
+                        continue
                     run = resolved_run(config, entry, budget, trials[index])
                     place = f"{as_name(name)}/trial{index:02d}/{as_name(budget)}/seed{seed}"
                     folder = plan.out / "tune" / "cells" / place
@@ -144,14 +146,14 @@ def _chosen(trials: Plan, tune: TuneConfig, dev: tuple[str, ...], held_out: tupl
     for cell, told in finished_cells(trials):
         key = (as_name(cell.label), cell.folder.parents[1].name)
         scores.setdefault(key, []).append(told["metrics"][told["sensors"][0]][tune.metric])
-    whole = len(tune.seeds or trials.config.seeds[:1]) * len(
-        tune.labels_per_class or trials.config.labels_per_class
-    )
+    seeds = len(tune.seeds or trials.config.seeds[:1])
+    budgets = tune.labels_per_class or trials.config.labels_per_class
     sign = 1.0 if HIGHER_IS_BETTER[tune.metric] else -1.0
     tables: dict[str, list[tuple[Mapping[str, Any], float | None]]] = {}
     chosen: dict[str, Mapping[str, Any]] = {}
     for name, overrides in tune.trials.items():
         found = [scores.get((as_name(name), f"trial{index:02d}"), []) for index in range(len(overrides))]
+        whole = seeds * sum(map(trials.config.entry(name).at, budgets))
         means = [float(np.mean(item)) if len(item) == whole else None for item in found]
         tables[name] = list(zip(overrides, means, strict=True))
         good = [(sign * mean, -index) for index, mean in enumerate(means) if mean is not None]

@@ -222,7 +222,8 @@ class RunConfig(_Strict):
 
     data: files and folders; `~` and `$VARIABLES` are expanded. layout: for foreign trees. target: which
     label is learned. labels: CSV or Parquet tables, or a rule; see LabelConfig. labels_per_class: learn
-    from so few; labels_share: from this share of those of each class, and at least one. alarm: when
+    from so few; labels_share: from this share of those of each class, and at least one; labels_groups: from
+    those of so many training groups, before either is counted. alarm: when
     verdicts raise one, for alarm metrics. deployment_prior: how often classes occur in the plant, where
     that is not how often they were labelled; what ships answers for it. cache: where windows are kept.
     isolated: archives are opened and read in child processes only, so that one made to crash or hang its
@@ -240,6 +241,7 @@ class RunConfig(_Strict):
     split: SplitConfig
     labels_per_class: Annotated[int, Field(ge=1)] | None = None
     labels_share: Annotated[float, Field(gt=0, le=1)] | None = None
+    labels_groups: Annotated[int, Field(ge=1)] | None = None
     alarm: AlarmConfig | None = None
     deployment_prior: Mapping[str, Annotated[float, Field(gt=0, le=1)]] | None = None
     model: ModelConfig = ModelConfig()

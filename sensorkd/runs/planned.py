@@ -16,7 +16,7 @@ from sensorkd.training.batches import ArrayDataset
 from sensorkd.windows.arrays import Reading, WindowSet
 from sensorkd.windows.labels import UNLABELLED
 from sensorkd.windows.plan import WindowPlan
-from sensorkd.windows.splits import Split, few_labels, share_of_labels
+from sensorkd.windows.splits import Split, few_labels, labels_of_groups, share_of_labels
 
 __all__ = ["Planned", "as_dataset", "with_few_labels"]
 
@@ -71,11 +71,15 @@ def with_few_labels(planned: Planned, config: RunConfig) -> Planned:
     """Forget all training labels but those that are asked for; dev and test keep theirs."""
     rows = planned.split.rows(planned.groups, "train")
     labels, groups = planned.labels[rows], [planned.groups[row] for row in rows]
+    few = np.arange(len(rows))
+    if config.labels_groups is not None:
+        few = labels_of_groups(labels, groups, count=config.labels_groups, seed=config.seed)
+        labels = np.where(np.isin(np.arange(len(rows)), few), labels, UNLABELLED)
     if config.labels_per_class is not None:
         few = few_labels(labels, groups, per_class=config.labels_per_class, seed=config.seed)
     elif config.labels_share is not None:
         few = share_of_labels(labels, groups, share=config.labels_share, seed=config.seed)
-    else:
+    elif config.labels_groups is None:
         return planned
     forgotten = np.delete(rows, few)
     labels, shares, weights = planned.labels.copy(), planned.label_shares, planned.label_weights

@@ -19,6 +19,7 @@ __all__ = [
     "few_labels",
     "fold_of_groups",
     "groups_of",
+    "labels_of_groups",
     "leave_one_group_out",
     "share_of_labels",
     "split_by_group",
@@ -152,6 +153,40 @@ def share_of_labels(
     """
     counts = {label: max(1, math.floor(share * count + 0.5)) for label, count in _labelled(labels).items()}
     return _in_turns(labels, groups, counts, seed)
+
+
+def labels_of_groups(
+    labels: NDArray[np.int64], groups: Sequence[str], *, count: int, seed: int
+) -> NDArray[np.int64]:
+    """Rows of the windows whose labels are kept: all of `count` groups, as where few machines were labelled.
+
+    Groups are drawn among those with a label. With the same seed, a smaller number is part of a larger one.
+
+    Raises:
+        SplitError: fewer groups have a label, or a class has none in those that were drawn.
+    """
+    labelled = np.flatnonzero(labels != UNLABELLED)
+    names = np.array(groups, dtype=np.str_)
+    known = sorted(set(names[labelled].tolist()))
+    if len(known) < count:
+        raise SplitError(
+            "fewer training groups have a label",
+            inside="labels_groups",
+            found=known,
+            expected=f"at least {count}",
+            mend="lower `labels_groups`",
+        )
+    drawn = [known[place] for place in np.random.default_rng(seed).permutation(len(known))[:count]]
+    rows = labelled[np.isin(names[labelled], drawn)]
+    missing = sorted(set(labels[labelled].tolist()) - set(labels[rows].tolist()))
+    if missing:
+        raise SplitError(
+            f"class {missing[0]} has no labelled window in the groups that were drawn",
+            inside="labels_groups",
+            found=sorted(drawn),
+            mend="raise `labels_groups`, or take another `seed`",
+        )
+    return rows
 
 
 def _labelled(labels: NDArray[np.int64]) -> dict[int, int]:

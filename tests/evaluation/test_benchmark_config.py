@@ -52,6 +52,27 @@ def test_every_mistake_is_told_at_once_with_the_nearest_name(load: Load) -> None
     assert "'0' is no budget" in told
 
 
+def test_a_budget_is_a_number_a_share_some_groups_or_all(load: Load) -> None:
+    budgets = (2, "25%", "1 group", "2 groups", "all")
+    assert load(methods=["ce"], labels_per_class=list(budgets)).labels_per_class == tuple(map(str, budgets))
+    for wrong in ("2 group", "0 groups", "some", "101%", "-1"):
+        with pytest.raises(ConfigError, match=f"'{wrong}' is no budget"):
+            load(methods=["ce"], labels_per_class=[wrong])
+
+
+def test_a_method_has_no_place_at_some_budgets(load: Load) -> None:
+    some = {"method": "fixmatch", "labels_per_class": [2]}
+    config = load(methods=["ce", some], labels_per_class=[2, "all"])
+    assert [config.methods[1].at(budget) for budget in ("2", "all")] == [True, False]
+    with pytest.raises(ConfigError, match="'fixmatch' at '2', which is no budget of the benchmark"):
+        load(methods=["ce", some], labels_per_class=[4])
+    as_long = {"name": "ce as long", "method": "ce", "equal_time_with": "fixmatch"}
+    with pytest.raises(
+        ConfigError, match=r"'ce as long' is run at 'all', and 'fixmatch', by which its steps"
+    ):
+        load(methods=["ce", some, as_long], labels_per_class=[2, "all"])
+
+
 def test_methods_are_named_by_label(load: Load) -> None:
     config = load(methods=["ce", {"method": "sad"}])
     assert [entry.name for entry in config.methods] == ["ce", "sad"]

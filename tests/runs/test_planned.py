@@ -37,7 +37,9 @@ def groups_at(planned: Planned, rows: np.ndarray) -> set[str]:
     return {planned.groups[row] for row in rows.tolist()}
 
 
-@pytest.mark.parametrize("budget", [{}, {"labels_per_class": 3}, {"labels_share": 0.25}])
+@pytest.mark.parametrize(
+    "budget", [{}, {"labels_per_class": 3}, {"labels_share": 0.25}, {"labels_groups": 2}]
+)
 @pytest.mark.parametrize("split", [SIDES, {"by": "machine", "folds": 3, "fold": 1}])
 def test_unlabelled_windows_are_of_training_groups_only(configured: Any, budget: Any, split: Any) -> None:
     planned = plan_run(configured(split=split, **budget))
@@ -84,6 +86,19 @@ def test_a_share_keeps_that_share_of_every_class(configured: Any) -> None:
         assert np.bincount(few.labels[kept]).tolist() == expected.tolist()
         assert rows < set(kept.tolist())
         rows = set(kept.tolist())
+
+
+def test_labels_of_few_machines_leave_the_others_without(configured: Any) -> None:
+    planned = plan_run(configured(labels_groups=2))
+    every = plan_run(configured())
+    machines = groups_at(planned, planned.rows("train"))
+    assert len(machines) == 2
+    assert machines < groups_at(every, every.rows("train"))
+    rows = [row for row in every.rows("train").tolist() if every.groups[row] in machines]
+    assert planned.rows("train").tolist() == rows
+    few = plan_run(configured(labels_groups=2, labels_per_class=3))
+    assert groups_at(few, few.rows("train")) <= machines
+    assert len(few.rows("train")) == 3 * len(few.classes)
 
 
 def test_a_number_that_a_class_does_not_have_is_still_an_error(configured: Any) -> None:

@@ -18,6 +18,7 @@ from sensorkd.windows.splits import (
     few_labels,
     fold_of_groups,
     groups_of,
+    labels_of_groups,
     leave_one_group_out,
     share_of_labels,
     split_by_group,
@@ -167,6 +168,34 @@ def test_a_share_of_the_labels_is_that_of_every_class_and_at_least_one(
         kept, there = int((labels[chosen] == label).sum()), int((labels == label).sum())
         assert 1 <= kept <= there
         assert abs(kept - share * there) <= 0.5 or (kept == 1 and share * there < 0.5)
+
+
+@given(rows=SOME_ROWS, seed=st.integers(0, 5))
+def test_labels_of_groups_are_all_of_theirs_and_of_no_other_group(
+    rows: list[tuple[int, str]], seed: int
+) -> None:
+    labels, groups = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
+    labelled = labels != UNLABELLED
+    known = set(groups[labelled].tolist())
+    before: set[str] = set()
+    for count in range(1, len(known) + 1):
+        try:
+            kept = labels_of_groups(labels, groups.tolist(), count=count, seed=seed)
+        except SplitError as error:
+            assert "has no labelled window in the groups that were drawn" in str(error)
+            continue
+        drawn = set(groups[kept].tolist())
+        assert len(drawn) == count
+        assert before <= drawn
+        assert kept.tolist() == np.flatnonzero(labelled & np.isin(groups, sorted(drawn))).tolist()
+        before = drawn
+
+
+def test_more_groups_than_have_labels_are_refused() -> None:
+    with pytest.raises(
+        SplitError, match=r"fewer training groups have a label(.|\n)*\['a', 'b'\](.|\n)*at least 3"
+    ):
+        labels_of_groups(np.array([0, 0, -1, 0]), ["a", "b", "c", "b"], count=3, seed=0)
 
 
 def test_all_of_the_labels_is_every_label() -> None:
