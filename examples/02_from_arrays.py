@@ -15,7 +15,7 @@ from sensorkd.distillation.methods import METHODS
 from sensorkd.encoding import InputEncoding
 from sensorkd.models.frontend import ChannelStats
 from sensorkd.models.size import SIZES
-from sensorkd.runs.build import build_layered, build_student
+from sensorkd.runs.build import build_layered, build_student, families_of
 from sensorkd.training.batches import ArrayDataset
 from sensorkd.training.config import TrainingConfig
 from sensorkd.training.inference import predict_logits
@@ -65,15 +65,16 @@ def main(steps: int = 120) -> float:
     adapters = {name: adapter_for(item.modality) for name, item in ENCODINGS.items()}
     stats = {"tone": ChannelStats((0.0,), (1.0,)), "level": ChannelStats((47.0,), (11.0,))}
     student = build_student(ENCODINGS, stats, adapters, classes=CLASSES, size=SIZES["tiny"], seed=0)
+    families = families_of(adapters)
     recipe = Recipe(
         method=METHODS["lsskd"],
         config=TrainingConfig(steps=steps, batch_size=16),
-        families={name: adapter.pretext() for name, adapter in adapters.items()},
+        families=families,
         augmentations={name: adapter.augmentations(ENCODINGS[name]) for name, adapter in adapters.items()},
         seed=0,
     )
     with tempfile.TemporaryDirectory() as folder:
-        student = train(build_layered(student, adapters, seed=0), windows(60, seed=1), recipe, Path(folder))
+        student = train(build_layered(student, families, seed=0), windows(60, seed=1), recipe, Path(folder))
     judged = windows(300, seed=2)
     for only in (("tone",), ("level",), ("tone", "level")):
         metrics = classification_metrics(predict_logits(student, judged, only=only), judged.labels)

@@ -18,6 +18,7 @@ __all__ = [
     "ROTATIONS",
     "SPECTRAL",
     "Transform",
+    "chosen_family",
     "equivalent_transforms",
     "transform_all",
 ]
@@ -125,6 +126,28 @@ ROTATIONS = (
     Transform("half turn", _flipped_both),
     Transform("three-quarter turn", _three_quarters),
 )
+
+
+# By the number of axes of a sample: (C,) of signals, (H, W, C) of frames.
+KNOWN = {
+    1: {t.name: t for family in (OSCILLATION, FLUCTUATION, SPECTRAL) for t in family},
+    3: {t.name: t for family in (FLIPS, ROTATIONS, FLUCTUATION[:2]) for t in family},
+}
+
+
+def chosen_family(names: Sequence[str], *, axes: int) -> tuple[Transform, ...]:
+    """The identity and transforms by name, of samples with so many axes.
+
+    Raises:
+        KeyError: there is no such transform of them, or one is named twice.
+
+    >>> [transform.name for transform in chosen_family(["sign flip"], axes=1)]
+    ['identity', 'sign flip']
+    """
+    wanted = [name for name in names if name != IDENTITY.name]
+    if len(set(wanted)) < len(wanted):
+        raise KeyError(f"{sorted(wanted)} names one twice")
+    return (IDENTITY, *(KNOWN[axes][name] for name in wanted))
 
 
 def transform_all(

@@ -147,9 +147,7 @@ def _data(planned: Planned) -> dict[str, Any]:
 
 def _blind(run: Run, records: Sequence[dict[str, Any]]) -> list[str]:
     """Transforms that the auxiliaries did not learn to tell apart."""
-    names = {
-        name: [transform.name for transform in adapter.pretext()] for name, adapter in run.adapters.items()
-    }
+    names = {name: [transform.name for transform in family] for name, family in run.families.items()}
     history = [record["auxiliaries"] for record in records if record.get("auxiliaries")]
     return cannot_learn(history, names)
 

@@ -45,7 +45,8 @@ class InputConfig(_Strict):
     from which it counts as present. valid_range, full_scale: physical limits of what can be true, and of
     what the sensor can report (there it is saturated). stuck_after: seconds of one and the same value that
     make it dead; 0: never. augment: false where a random scale or shift would hide the finding, as it does
-    where a level of a few per cent tells. options: for the adapter.
+    where a level of a few per cent tells. pretext: names of the transforms that auxiliaries tell
+    apart, beside the identity; default the adapter's. options: for the adapter.
     """
 
     span: Positive | None = None
@@ -56,6 +57,7 @@ class InputConfig(_Strict):
     full_scale: Limits | None = None
     stuck_after: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     augment: bool = True
+    pretext: tuple[str, ...] | None = None
     options: Mapping[str, Any] = {}
 
     @model_validator(mode="after")

@@ -18,7 +18,7 @@ from sensorkd.errors import ConfigError, RunError
 from sensorkd.models.frontend import ChannelStats
 from sensorkd.models.layered import LayeredStudent
 from sensorkd.models.student import Student
-from sensorkd.runs.build import adapters_for, build_layered, build_student
+from sensorkd.runs.build import Families, adapters_for, build_layered, build_student, families_of
 from sensorkd.runs.config import RunConfig
 from sensorkd.runs.config_file import parse_config
 from sensorkd.training.checkpoint import load_tensors
@@ -125,6 +125,12 @@ class Run:
         options = {name: dict(item.options) for name, item in self.config.inputs.items()}
         return adapters_for(self.encodings, options)
 
+    @property
+    def families(self) -> Families:
+        """The transforms of each input in training."""
+        chosen = {name: item.pretext for name, item in self.config.inputs.items()}
+        return families_of(self.adapters, self.encodings, chosen)
+
     def fresh_student(self) -> Student:
         """The student as it is before training."""
         return build_student(
@@ -141,7 +147,7 @@ class Run:
         model = self.config.model
         return build_layered(
             self.fresh_student(),
-            self.adapters,
+            self.families,
             seed=self.config.seed,
             depth=model.auxiliary_depth,
             norm=model.norm,

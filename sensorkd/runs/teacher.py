@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +14,6 @@ import torch
 from torch.utils.data import DataLoader
 
 from sensorkd.distillation.methods import method_named
-from sensorkd.distillation.pretext import Transform
 from sensorkd.distillation.teacher import Teacher, view_statistics
 from sensorkd.errors import ConfigError, RunError
 from sensorkd.models.frontend import ChannelStats
@@ -81,7 +80,7 @@ def teacher_for(
         _check_shared(taught, run)
     began = time.monotonic()
     network = _network(taught, kind)
-    teacher = Teacher(network, view_statistics(network, _plain_batches(windows), _families(taught)))
+    teacher = Teacher(network, view_statistics(network, _plain_batches(windows), taught.families))
     record = _cost(taught, network, time.monotonic() - began) | {"shared": shared is not None}
     if on_record is not None and not _told(run.folder / LOG):
         on_record({"teacher": record})
@@ -155,7 +154,7 @@ def _train(
     own = Recipe(
         method=method_named(METHOD_OF[kind]),
         config=recipe.config,
-        families=_families(taught),
+        families=taught.families,
         augmentations=recipe.augmentations,
         seed=recipe.seed,
     )
@@ -240,10 +239,6 @@ def _network(taught: Run, kind: TeacherKind) -> LayeredStudent:
             expected=f"a run by {METHOD_OF['layered']} or lsskd",
         ) from error
     return layered
-
-
-def _families(run: Run) -> dict[str, Sequence[Transform]]:
-    return {name: adapter.pretext() for name, adapter in run.adapters.items()}
 
 
 def _plain_batches(windows: WindowSource) -> Iterator[Batch]:

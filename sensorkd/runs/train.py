@@ -214,7 +214,7 @@ def _recipe(run: Run) -> Recipe:
     return Recipe(
         method=run.config.method.method(),
         config=run.config.training,
-        families={name: adapter.pretext() for name, adapter in adapters.items()},
+        families=run.families,
         augmentations={
             name: adapter.augmentations(run.encodings[name]) if run.config.inputs[name].augment else ()
             for name, adapter in adapters.items()

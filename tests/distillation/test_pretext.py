@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from sensorkd.distillation.pretext import (
     FLIPS,
     FLUCTUATION,
+    KNOWN,
     OSCILLATION,
     ROTATIONS,
     SPECTRAL,
+    chosen_family,
     transform_all,
 )
 from sensorkd.models.spectrum import LogSpectrum
@@ -147,3 +149,25 @@ def test_all_modalities_take_the_same_index_each_modulo_its_own_family():
 @pytest.mark.parametrize("name", FAMILIES)
 def test_families_can_be_pickled(name):
     assert pickle.loads(pickle.dumps(FAMILIES[name])) == FAMILIES[name]
+
+
+@pytest.mark.parametrize("axes", [1, 3])
+def test_every_transform_that_can_be_named_is_one_of_such_samples(axes):
+    x = example("flips" if axes == 3 else "oscillation")
+    family = chosen_family([name for name in KNOWN[axes] if name != "identity"], axes=axes)
+    assert family[0].name == "identity"
+    assert {item.name for item in family} == set(KNOWN[axes])
+    assert all(item.apply(x).shape == x.shape for item in family)
+
+
+def test_transforms_come_in_the_order_they_were_named_in():
+    names = ["sign flip", "time reversal"]
+    assert [item.name for item in chosen_family(names, axes=1)] == ["identity", *names]
+    assert chosen_family(["identity", *names], axes=1) == chosen_family(names, axes=1)
+    assert [item.name for item in chosen_family([], axes=3)] == ["identity"]
+
+
+@pytest.mark.parametrize("names", [["half turn"], ["sign flop"], ["sign flip", "sign flip"]])
+def test_a_transform_of_other_samples_is_refused(names):
+    with pytest.raises(KeyError):
+        chosen_family(names, axes=1)

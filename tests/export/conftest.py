@@ -16,7 +16,7 @@ from sensorkd.models.frontend import ChannelStats
 from sensorkd.models.size import SIZES, ModelSize
 from sensorkd.models.student import Student
 from sensorkd.quality import FAULTS
-from sensorkd.runs.build import adapters_for, build_layered, build_student
+from sensorkd.runs.build import adapters_for, build_layered, build_student, families_of
 from sensorkd.runs.config_file import parse_config
 from sensorkd.runs.run import Run
 from sensorkd.training.batches import ArrayDataset
@@ -85,12 +85,12 @@ def trained(method: str, folder: Path) -> Student:
     recipe = Recipe(
         method=method_named(method),
         config=TrainingConfig(steps=6, epoch_steps=3, batch_size=6),
-        families={name: adapter.pretext() for name, adapter in adapters.items()},
+        families=families_of(adapters),
         augmentations={name: adapters[name].augmentations(e) for name, e in ENCODINGS.items()},
         seed=0,
     )
     dataset = ArrayDataset(arrays.inputs, arrays.presence, np.arange(12) % 3)
-    return train(build_layered(student, adapters, seed=0), dataset, recipe, folder)
+    return train(build_layered(student, families_of(adapters), seed=0), dataset, recipe, folder)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from sensorkd.encoding import InputEncoding
 from sensorkd.models.frontend import ChannelStats
 from sensorkd.models.layered import LayeredStudent
 from sensorkd.models.size import size_named
-from sensorkd.runs.build import adapters_for, build_layered, build_student
+from sensorkd.runs.build import adapters_for, build_layered, build_student, families_of
 
 # Small tensors: a second thread only waits.
 torch.set_num_threads(1)
@@ -63,7 +63,7 @@ def make(size="tiny", seed=0, classes="abcd") -> LayeredStudent:
     student = build_student(
         ENCODINGS, stats, adapters, classes=tuple(classes), size=size_named(size), seed=seed
     )
-    return build_layered(student, adapters, seed=seed)
+    return build_layered(student, families_of(adapters), seed=seed)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from sensorkd.models.layered import LayeredStudent
 from sensorkd.models.norms import norm_layer
 from sensorkd.models.size import SIZES, ModelSize
 from sensorkd.models.spectrum import SpectrumEncoder
-from sensorkd.runs.build import adapters_for, build_layered, build_student
+from sensorkd.runs.build import adapters_for, build_layered, build_student, families_of
 from sensorkd.training.batches import ArrayDataset
 from sensorkd.training.inference import recompute_norms
 
@@ -35,7 +35,7 @@ def built(encodings: dict[str, InputEncoding], size: ModelSize) -> LayeredStuden
     }
     adapters = adapters_for(encodings, {})
     student = build_student(encodings, stats, adapters, classes="abcd", size=size, seed=0)
-    return build_layered(student, adapters, seed=0, norm="group")
+    return build_layered(student, families_of(adapters), seed=0, norm="group")
 
 
 @pytest.fixture

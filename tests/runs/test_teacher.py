@@ -85,7 +85,7 @@ def ask(run: Run, told: tuple[Run, ArrayDataset]) -> Asked:
 
 def says(teacher: Teacher, run: Run, windows: ArrayDataset) -> torch.Tensor:
     """Everything it says of six windows under two views."""
-    layered = build_layered(run.fresh_student(), run.adapters, seed=0)
+    layered = build_layered(run.fresh_student(), run.families, seed=0)
     batch = windows.__getitems__(list(range(6)))
     prepared = layered.student.prepare({name: batch[name] for name in layered.student.modalities})
     families = {name: adapter.pretext() for name, adapter in run.adapters.items()}

@@ -106,6 +106,19 @@ def test_auxiliaries_are_as_the_configuration_says(
     assert not any(isinstance(part, nn.BatchNorm1d) for part in grouped.modules())
 
 
+def test_transforms_are_as_the_configuration_says(
+    tmp_path: Path, configured: Callable[..., RunConfig]
+) -> None:
+    chosen = {"shake": {"span": 1.0, "pretext": ["sign flip"]}, "heat": {"span": 1.0}}
+    run = run_of(tmp_path, configured(inputs=chosen))
+    assert [item.name for item in run.families["shake"]] == ["identity", "sign flip"]
+    assert run.families["heat"] == run.adapters["heat"].pretext()
+    assert run.fresh_layered().families == {"shake": 2, "heat": 4}
+    wrong = {"shake": {"span": 1.0, "pretext": ["sign flop"]}, "heat": {"span": 1.0}}
+    with pytest.raises(ConfigError, match=r"inputs\.shake\.pretext(.|\n)*did you mean 'sign flip'"):
+        _ = run_of(tmp_path, configured(inputs=wrong)).families
+
+
 @pytest.mark.parametrize(
     ("model", "told"),
     [
