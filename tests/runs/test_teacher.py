@@ -286,3 +286,28 @@ def test_a_run_is_taught_from_its_configuration(press: Path, tmp_path: Path) -> 
         assert log[1][term] > 0
         # What ships is a tiny student, whoever taught it.
         assert sum(p.numel() for p in run.student().parameters()) < log[0]["teacher"]["parameters"]
+
+
+def test_a_run_that_was_cut_off_while_its_teacher_learned_is_resumed_like_any_other(
+    press: Path, tmp_path: Path
+) -> None:
+    told = {"method": {"name": "hsakd"}, "training": {"steps": 4, "epoch_steps": 2, "batch_size": 8}}
+    whole = train_run(press_config(press, tmp_path / "whole", **told))
+
+    class KilledError(Exception):
+        pass
+
+    def kill(step: int, *_: Any) -> None:
+        if step == 3:
+            raise KilledError
+
+    config = press_config(press, tmp_path / "cut", **told)
+    with pytest.raises(KilledError):
+        train_run(config, on_step=kill)
+    assert (tmp_path / "cut" / "teacher").is_dir()
+    steps: list[int] = []
+    resumed = train_run(config, resume=True, on_step=lambda step, *_: steps.append(step))
+    # The teacher goes on from its first epoch, and then the student begins.
+    assert steps == [3, 4, 1, 2, 3, 4]
+    before, after = (run.student().state_dict() for run in (whole, resumed))
+    assert all(torch.equal(before[name], after[name]) for name in before)
