@@ -16,6 +16,7 @@ import yaml
 from sensorkd.errors import ConfigError, nearest
 from sensorkd.evaluation.benchmark_config import BenchmarkConfig, MethodEntry
 from sensorkd.evaluation.benchmark_folds import folds_of, group_of
+from sensorkd.evaluation.benchmark_portable import portable
 from sensorkd.runs.config import RunConfig, SplitConfig
 from sensorkd.runs.config_file import load_config
 from sensorkd.runs.data import open_data
@@ -57,7 +58,7 @@ class Cell:
     def resolved(self) -> dict[str, Any]:
         """All that its result depends on, without what is left at a default: a new option changes nothing."""
         tree = self.config.model_dump(mode="json", exclude_defaults=True)
-        told = {key: value for key, value in tree.items() if key not in FREE}
+        told = portable({key: value for key, value in tree.items() if key not in FREE})
         if self.baseline:
             # Nothing of the loop concerns it; what it is fitted on does.
             told = {key: value for key, value in told.items() if key not in ("method", "training", "model")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,9 @@ import pytest
 import yaml
 
 from sensorkd.errors import ConfigError, SplitError
-from sensorkd.evaluation.benchmark_config import BenchmarkConfig, load_benchmark
+from sensorkd.evaluation.benchmark_config import BenchmarkConfig, MethodEntry, load_benchmark
 from sensorkd.evaluation.benchmark_folds import check_unseen, folds_of
-from sensorkd.evaluation.benchmark_plan import plan_benchmark
+from sensorkd.evaluation.benchmark_plan import Cell, plan_benchmark, resolved_run
 from sensorkd.recordings import open_recordings
 from sensorkd.runs import load_config
 
@@ -36,7 +37,7 @@ def load(tmp_path: Path) -> Load:
 def test_every_shipped_benchmark_is_one(path: Path) -> None:
     config = load_benchmark(path)
     assert Path(config.run).is_file()
-    assert config.compared_to == "ce"
+    assert config.compared_to == ("lsskd" if "ablations" in path.stem else "ce")
 
 
 def test_every_mistake_is_told_at_once_with_the_nearest_name(load: Load) -> None:
@@ -133,6 +134,21 @@ def test_cells_come_seed_by_seed(load: Load, plant: Path, tmp_path: Path) -> Non
     assert plan.cells[0].config.split.test == ("m00",)
     assert plan.cells[0].config.labels_per_class == 1 and plan.cells[6].config.labels_per_class is None
     assert len({cell.identity for cell in plan.cells}) == len(plan.cells)
+
+
+def test_a_cell_is_the_same_wherever_its_files_lie(load: Load, plant: Path, tmp_path: Path) -> None:
+    """Or a benchmark that was begun on one computer could not be gone on with on another."""
+    identities = []
+    for name, classes in (("here", "a: b"), ("there", "a: b"), ("changed", "a: c")):
+        data, layout, table = (tmp_path / name / part for part in ("plant", "layout.yaml", "labels.csv"))
+        shutil.copytree(plant, data)
+        layout.write_text(f"# {classes}\nschema: layout-1.0\n")
+        table.write_text("recording,t0,t1,state\n")
+        shared = {"data": [str(data)], "layout": str(layout), "labels": {"table": str(table)}}
+        run = resolved_run(load(set=shared, methods=["ce"]), MethodEntry(name="ce", method="ce"), "all")
+        cell = Cell("ce", "ce", "all", 0, 0, run, tmp_path / name)
+        identities.append(cell.identity)
+    assert identities[0] == identities[1] != identities[2]
 
 
 @pytest.mark.parametrize(
