@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from sensorkd.encoding import InputEncoding
 from sensorkd.errors import GateError
+from sensorkd.export.tidy import tidy
 from sensorkd.models.student import Student
 
 __all__ = ["GraphSummary", "export_onnx", "summarise"]
@@ -64,7 +65,7 @@ def export_onnx(student: Student, encodings: Mapping[str, InputEncoding], path: 
             )
             assert program is not None
             program.save(path, external_data=False)
-        _strip(path)
+        tidy(path)
     except Exception as error:
         raise GateError(
             "the model cannot be exported to ONNX",
@@ -74,18 +75,6 @@ def export_onnx(student: Student, encodings: Mapping[str, InputEncoding], path: 
         ) from error
     finally:
         logger.setLevel(level)
-
-
-def _strip(path: Path) -> None:
-    """Take out what only served debugging: stack traces with this computer's paths, a fifth of the file."""
-    import onnx
-
-    model = onnx.load(path)
-    nodes = [*model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output]
-    for item in [*nodes, *model.graph.initializer, model.graph, model]:
-        del item.metadata_props[:]
-        item.doc_string = ""
-    onnx.save(model, path)
 
 
 class GraphSummary(dict[str, object]):

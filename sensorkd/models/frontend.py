@@ -69,9 +69,10 @@ class SignalFrontend(Frontend):
 
     def forward(self, samples: Tensor) -> Tensor:
         """Normalise."""
-        values, usable = self.physical(samples)
-        values = torch.where(usable, values, self.mean)
-        return ((values - self.mean) / self.std).transpose(1, 2)
+        # Channels first from the start: the steps that follow then go along time, which is long.
+        values, usable = self.physical(samples.transpose(1, 2))
+        mean, std = self.mean[:, None], self.std[:, None]
+        return (torch.where(usable, values, mean) - mean) / std
 
 
 class ImageFrontend(Frontend):
@@ -93,9 +94,9 @@ class ImageFrontend(Frontend):
 
     def forward(self, samples: Tensor) -> Tensor:
         """Normalise and shrink."""
-        values, usable = self.physical(samples)
-        values = torch.where(usable, values, self.mean)
-        return _shrink(((values - self.mean) / self.std).permute(0, 4, 1, 2, 3), self.pool)
+        values, usable = self.physical(samples.permute(0, 4, 1, 2, 3))
+        mean, std = self.mean[:, None, None, None], self.std[:, None, None, None]
+        return _shrink((torch.where(usable, values, mean) - mean) / std, self.pool)
 
 
 class DepthFrontend(Frontend):
@@ -114,14 +115,14 @@ class DepthFrontend(Frontend):
 
     def forward(self, samples: Tensor) -> Tensor:
         """Centre and shrink."""
-        values, usable = self.physical(samples)
+        values, usable = self.physical(samples.permute(0, 4, 1, 2, 3))
         foreground = usable & (values > 0)
         mask = foreground.to(torch.float32)
-        values = torch.where(foreground, values, torch.zeros_like(values))
+        values = torch.where(foreground, values, 0.0)
         whole = (1, 2, 3, 4)
         centre = values.sum(whole, keepdim=True) / mask.sum(whole, keepdim=True).clamp(min=1.0)
         depth = (values - centre) / self.reach * mask
-        return _shrink(torch.cat([mask, depth], dim=4).permute(0, 4, 1, 2, 3), self.pool)
+        return _shrink(torch.cat([mask, depth], dim=1), self.pool)
 
 
 def _shrink(frames: Tensor, pool: int) -> Tensor:
