@@ -7,6 +7,7 @@ the device reads it back from `bundle.json`.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -99,7 +100,7 @@ class InputEncoding:
         fewest = quality.FEWEST_SAMPLES if len(self.sample_shape) == 1 else quality.FEWEST_FRAMES
         return max(fewest, math.ceil(self.stuck_after * self.rate))
 
-    @property
+    @functools.cached_property
     def limits(self) -> quality.Limits:
         """What samples must be like to be usable."""
         return quality.Limits(

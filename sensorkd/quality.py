@@ -71,6 +71,8 @@ def assess(samples: NDArray[Any], limits: Limits) -> Quality:
     else:
         bad |= _bad_frames(samples, limits)
     shares = np.zeros(len(FAULTS), np.float32)
+    if not bad:
+        return Quality(1.0, shares)
     usable: Any = np.ones((1, 1), bool)
     for index, fault in enumerate(FAULTS):
         mask = bad.get(fault)
@@ -100,10 +102,16 @@ def _bad_values(samples: NDArray[Any], limits: Limits) -> dict[str, Mask]:
             return {}
         return {"out of range": (samples < ends[0]) | (samples > ends[1])}
     with np.errstate(over="ignore"):
+        # Scaling keeps the order, and one NaN makes both ends NaN: a good window is known by its ends.
+        ends = sorted(float(end * limits.scale + limits.offset) for end in (samples.min(), samples.max()))
+        if all(math.isfinite(end) and low <= end <= high for end in ends):
+            return {}
         physical = samples * limits.scale + limits.offset
     finite = np.isfinite(physical)
     inside = (physical >= low) & (physical <= high)
-    return {} if inside.all() else {"not finite": ~finite, "out of range": finite & ~inside}
+    if (finite & inside).all():
+        return {}
+    return {"not finite": ~finite, "out of range": finite & ~inside}
 
 
 def _saturated(samples: NDArray[Any], limits: Limits) -> Mask | None:
@@ -147,8 +155,7 @@ def _bad_frames(frames: NDArray[Any], limits: Limits) -> dict[str, Mask]:
     flat, run = frames.reshape(len(frames), -1), limits.stuck_run
     shape = (len(frames), *[1] * (frames.ndim - 1))
     bad: dict[str, Mask] = {}
-    blank = flat.min(axis=1) == flat.max(axis=1)
-    if limits.blank and blank.any():
+    if limits.blank and (blank := flat.min(axis=1) == flat.max(axis=1)).any():
         bad["blank"] = blank.reshape(shape)
     if run is not None and len(flat) >= run:
         mask = np.zeros(len(flat), bool)

@@ -160,3 +160,28 @@ def test_holding_still_is_for_a_channel_or_a_whole_frame() -> None:
     assert holds_still(frames)
     frames[1, 0, 0] = 1
     assert not holds_still(frames)
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+def test_infinity_is_no_sample_even_where_any_number_may_be_true(value: float) -> None:
+    samples = np.ones((4, 1), np.float32)
+    samples[2] = value
+    found = assess(samples, Limits(1.0, 0.0, (-np.inf, np.inf)))
+    assert found.usable == 0.75
+    assert dict(zip(FAULTS, found.faults.tolist(), strict=True))["not finite"] == 0.25
+
+
+@given(
+    st.lists(
+        st.sampled_from([0.0, 1.0, 5.0, 5.5, -0.5, 3e38, np.nan, np.inf, -np.inf]), min_size=1, max_size=9
+    ),
+    st.sampled_from([1.0, -1.0, 0.5, 1e30]),
+)
+def test_a_window_is_judged_by_its_samples_one_by_one(values: list[float], scale: float) -> None:
+    """The ends of a good window are enough to know it; what they tell must be what every sample tells."""
+    samples = np.array(values, np.float32)[:, None]
+    found = assess(samples, Limits(scale, 0.0, (0.0, 5.0)))
+    with np.errstate(over="ignore", invalid="ignore"):
+        physical = samples[:, 0] * scale
+    good = np.isfinite(physical) & (physical >= 0) & (physical <= 5)
+    assert found.usable == pytest.approx(good.mean())
