@@ -19,7 +19,10 @@ from numpy.typing import NDArray
 from sensorkd import quality, timeline
 from sensorkd.timeline import Resampling
 
-__all__ = ["InputEncoding"]
+__all__ = ["LATENESS", "InputEncoding"]
+
+# Seconds: a radio link that fails for a moment, and a message that is sent once more.
+LATENESS = 1.0
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,8 @@ class InputEncoding:
     valid_range: physical limits; samples outside are repaired in the graph.
     full_scale: physical limits of what the sensor can report; at them it is saturated. None: what the dtype
     can hold. stuck_after: seconds of one and the same value (or frame) after which a sensor is dead; None:
-    never. min_coverage: smallest share of usable samples with which the input counts as present.
+    never. min_coverage: smallest share of usable samples with which the input counts as present. lateness:
+    seconds that a device waits for samples that are missing; archives do not need it.
     """
 
     modality: str
@@ -52,6 +56,7 @@ class InputEncoding:
     rate_tolerance: float = 0.01
     full_scale: tuple[float, float] | None = None
     stuck_after: float | None = None
+    lateness: float = LATENESS
 
     def __post_init__(self) -> None:
         kind = np.dtype(self.dtype).kind
@@ -69,6 +74,8 @@ class InputEncoding:
             or self.full_scale[0] < self.full_scale[1],
             f"stuck_after {self.stuck_after} must be above 0": self.stuck_after is None
             or self.stuck_after > 0,
+            f"lateness {self.lateness} must be finite and at least 0": math.isfinite(self.lateness)
+            and self.lateness >= 0,
             f"sample_shape {self.sample_shape} must be filled": min(self.sample_shape, default=0) >= 1,
         }
         for problem, good in checks.items():
@@ -171,6 +178,26 @@ class InputEncoding:
         # Back and forth between the first sample and the newest.
         turn = np.mod(wanted, 2 * newest) if newest else np.zeros(self.steps)
         return np.minimum(turn, 2 * newest - turn), float(coverage)
+
+    def whole_positions(self, runs: timeline.Runs, *, start: int, stop: int) -> NDArray[np.float64]:
+        """Where the samples of a `whole` window [start, stop) lie in an array that holds such runs: (steps,).
+
+        Positions of equal slices; one in a gap takes the sample before the gap.
+        """
+        # Relative to the start: as floats, times since 1970 are only good to 256 ns.
+        middles = (np.arange(self.steps) + 0.5) * ((stop - start) / self.steps)
+        rows = np.maximum(np.searchsorted(runs.t0 - start, middles, side="right") - 1, 0)
+        positions = np.zeros(self.steps)
+        for row in np.unique(rows):
+            local, _ = self.positions(
+                t0=int(runs.t0[row]),
+                rate=float(runs.rate[row]),
+                count=int(runs.count[row]),
+                start=start,
+                stop=stop,
+            )
+            positions[rows == row] = local[rows == row] + runs.offset[row]
+        return positions
 
     def coverage(self, *, t0: Any, rate: Any, count: Any, stop: Any) -> NDArray[np.float64]:
         """Share of the window before `stop` that a run of samples covers, elementwise; not for `whole`.

@@ -6,7 +6,7 @@ Times are int64 nanoseconds. A uniform run of samples is `(t0, rate, n)`: sample
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 __all__ = [
     "SECOND",
     "Resampling",
+    "Runs",
     "duration",
     "first_index_at",
     "resample",
@@ -25,6 +26,26 @@ __all__ = [
 SECOND = 1_000_000_000
 Resampling = Literal["linear", "nearest"]
 Int64 = NDArray[np.int64]
+
+
+class Runs(Protocol):
+    """Runs of samples without a gap, one row each, in order of time: those of an archive, or of a device."""
+
+    @property
+    def t0(self) -> Int64:
+        """(S,) ns, time of the first sample."""
+
+    @property
+    def rate(self) -> NDArray[np.float64]:
+        """(S,) Hz."""
+
+    @property
+    def offset(self) -> Int64:
+        """(S,) index of the first sample in the array that holds them all."""
+
+    @property
+    def count(self) -> Int64:
+        """(S,) samples."""
 
 
 def sample_times(t0: Any, rate: Any, index: Any) -> Int64:

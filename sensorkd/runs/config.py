@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sensorkd import timeline
 from sensorkd.distillation.methods import METHODS, Method, method_named
+from sensorkd.encoding import LATENESS
 from sensorkd.errors import SensorkdError, nearest
 from sensorkd.models.size import NARROWEST, SIZES, WIDEST, Depth, ModelSize, Norm, size_named
 from sensorkd.runs.alarm_config import AlarmConfig
@@ -44,9 +45,10 @@ class InputConfig(_Strict):
     to (whole windows). required: windows without it are left out. min_coverage: share of usable samples
     from which it counts as present. valid_range, full_scale: physical limits of what can be true, and of
     what the sensor can report (there it is saturated). stuck_after: seconds of one and the same value that
-    make it dead; 0: never. augment: false where a random scale or shift would hide the finding, as it does
-    where a level of a few per cent tells. pretext: names of the transforms that auxiliaries tell
-    apart, beside the identity; default the adapter's. options: for the adapter.
+    make it dead; 0: never. lateness: seconds that a device waits for samples that have not come. augment:
+    false where a random scale or shift would hide the finding, as it does where a level of a few per cent
+    tells. pretext: names of the transforms that auxiliaries tell apart, beside the identity; default the
+    adapter's. options: for the adapter.
     """
 
     span: Positive | None = None
@@ -56,6 +58,7 @@ class InputConfig(_Strict):
     valid_range: Limits | None = None
     full_scale: Limits | None = None
     stuck_after: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    lateness: Annotated[float, Field(ge=0, allow_inf_nan=False)] = LATENESS
     augment: bool = True
     pretext: tuple[str, ...] | None = None
     options: Mapping[str, Any] = {}
@@ -80,6 +83,7 @@ class InputConfig(_Strict):
             valid_range=self.valid_range,
             full_scale=self.full_scale,
             stuck_after=self.stuck_after,
+            lateness=self.lateness,
         )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from sensorkd import timeline
 from sensorkd.adapters import SensorAdapter, adapter_for
-from sensorkd.encoding import InputEncoding
+from sensorkd.encoding import LATENESS, InputEncoding
 from sensorkd.errors import SensorkdError, WindowError, nearest
 from sensorkd.recordings import Recording, Stream
 
@@ -23,7 +23,7 @@ class InputRequest:
 
     options go to the adapter's constructor. A required input must be present in every window. valid_range
     (in the modality's unit) and stuck_after (seconds; 0: never) take the place of the adapter's; full_scale:
-    what this sensor can report.
+    what this sensor can report. lateness: seconds that a device waits for its samples.
     """
 
     span: int | None = None
@@ -34,6 +34,7 @@ class InputRequest:
     valid_range: tuple[float, float] | None = None
     full_scale: tuple[float, float] | None = None
     stuck_after: float | None = None
+    lateness: float = LATENESS
 
 
 def fix_encodings(
@@ -89,6 +90,7 @@ def _fix(name: str, request: InputRequest, recordings: Sequence[Recording]) -> I
         min_coverage=request.min_coverage,
         full_scale=request.full_scale,
         stuck_after=(spec.stuck_after if request.stuck_after is None else request.stuck_after) or None,
+        lateness=request.lateness,
     )
 
 

@@ -110,20 +110,6 @@ def _span_positions(stream: Stream, t_ref: int, encoding: InputEncoding) -> tupl
 def _whole_positions(
     recording: Recording, stream: Stream, encoding: InputEncoding
 ) -> tuple[NDArray[np.float64], float]:
-    """Positions of equal slices of the recording; a slice in a gap takes the sample before the gap."""
-    segments = stream.segments
-    start, stop = recording.start, recording.end
-    # Relative to the start: as floats, times since 1970 are only good to 256 ns.
-    middles = (np.arange(encoding.steps) + 0.5) * ((stop - start) / encoding.steps)
-    rows = np.maximum(np.searchsorted(segments.t0 - start, middles, side="right") - 1, 0)
-    positions = np.zeros(encoding.steps)
-    for row in np.unique(rows):
-        local, _ = encoding.positions(
-            t0=int(segments.t0[row]),
-            rate=float(segments.rate[row]),
-            count=int(segments.count[row]),
-            start=start,
-            stop=stop,
-        )
-        positions[rows == row] = local[rows == row] + segments.offset[row]
+    """Positions of equal slices of the recording, and the share of it that was logged."""
+    positions = encoding.whole_positions(stream.segments, start=recording.start, stop=recording.end)
     return positions, whole_coverage(recording, stream)

@@ -233,8 +233,8 @@ def _ranges(streams: Mapping[str, Stream]) -> str:
 def _fingerprint(encodings: Mapping[str, InputEncoding]) -> bytes:
     tree = {name: encoding.to_json() for name, encoding in encodings.items()}
     for fields in tree.values():
-        # Whether samples are trusted is no part of which samples a window holds.
-        del fields["full_scale"], fields["stuck_after"]
+        # Whether samples are trusted, or waited for, is no part of which samples a window holds.
+        del fields["full_scale"], fields["stuck_after"], fields["lateness"]
     return json.dumps(tree, sort_keys=True).encode()
 
 
