@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from sensorkd.edge.bundle import EdgeBundle, load_arrays
+from sensorkd.edge.precision import PRECISIONS
 from sensorkd.edge.predictor import EdgePredictor
+from sensorkd.edge.runtime import RUNTIMES
 from sensorkd.errors import BundleError, SensorkdError
 
 __all__ = ["main"]
@@ -26,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     verify = verbs.add_parser("verify", help="repeat the golden batch on this device")
     verify.add_argument("bundle", type=Path)
     verify.add_argument("--json", action="store_true", help="one JSON object and nothing else")
+    verify.add_argument("--precision", choices=PRECISIONS, default="fp32", help="which form of the model")
+    verify.add_argument("--runtime", choices=RUNTIMES, default="onnxruntime", help="what runs it")
     predict = verbs.add_parser("predict", help="judge windows that `sensorkd windows` wrote")
     predict.add_argument("bundle", type=Path)
     predict.add_argument("windows", type=Path, help=".npz with input.<name> and, if known, presence")
@@ -33,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         if options.verb == "verify":
-            _verify(options.bundle, as_json=options.json)
+            _verify(options)
         else:
             _predict(options.bundle, options.windows, options.out)
     except (SensorkdError, OSError) as error:
@@ -44,9 +48,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _verify(folder: Path, *, as_json: bool) -> None:
-    result = EdgePredictor(EdgeBundle.open(folder)).verify()
-    print(json.dumps(dataclasses.asdict(result)) if as_json else result.told())
+def _verify(options: argparse.Namespace) -> None:
+    bundle = EdgeBundle.open(options.bundle)
+    result = EdgePredictor(bundle, precision=options.precision, runtime=options.runtime).verify()
+    print(json.dumps(dataclasses.asdict(result)) if options.json else result.told())
 
 
 def _predict(folder: Path, windows: Path, out: Path | None) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from sensorkd.edge.precision import PRECISIONS, Int8Model, Precision
 from sensorkd.encoding import InputEncoding
 from sensorkd.errors import BundleError
 
@@ -22,6 +23,7 @@ __all__ = ["BundleDescription", "EdgeBundle", "sha256_of"]
 
 SCHEMA = "bundle-1.0"
 DESCRIPTION, MODEL, GOLDEN, CARD = "bundle.json", "model.onnx", "golden.npz", "README.md"
+INT8 = "model.int8.onnx"
 # What this version can do for bundles that ask for it in `requires`.
 CAPABILITIES: frozenset[str] = frozenset()
 
@@ -35,7 +37,8 @@ class BundleDescription:
     a window; both None where a window is a whole recording.
     embedding: its size. tolerance: largest difference between the logits of golden.npz and the
     device's. macs, parameters: of one window. files: name -> SHA-256. requires: what a runtime must be
-    able to do; one that cannot refuses the bundle. extra: for the user.
+    able to do; one that cannot refuses the bundle. extra: for the user. int8: of `model.int8.onnx`; None
+    where there is none.
     """
 
     sensorkd: str
@@ -52,6 +55,7 @@ class BundleDescription:
     requires: tuple[str, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
     schema: Literal["bundle-1.0"] = "bundle-1.0"
+    int8: Int8Model | None = None
 
     def __post_init__(self) -> None:
         checks = {
@@ -61,6 +65,7 @@ class BundleDescription:
             "`files` must map names to SHA-256 digests": isinstance(self.files, Mapping)
             and all(isinstance(digest, str) for digest in self.files.values()),
             "`tolerance` must be a number above 0": isinstance(self.tolerance, float) and self.tolerance > 0,
+            f"`files` must name {INT8} where `int8` tells of it": self.int8 is None or INT8 in self.files,
         }
         for problem, good in checks.items():
             if not good:
@@ -85,6 +90,8 @@ class BundleDescription:
         fields["inputs"] = {name: InputEncoding.from_json(item) for name, item in fields["inputs"].items()}
         for name in ("classes", "requires"):
             fields[name] = tuple(fields[name])
+        if fields.get("int8") is not None:
+            fields["int8"] = Int8Model.from_json(fields["int8"])
         return cls(**fields)
 
 
@@ -140,10 +147,35 @@ class EdgeBundle:
     @property
     def model(self) -> bytes:
         """The ONNX model."""
-        return (self.folder / MODEL).read_bytes()
+        return self.model_in("fp32")
+
+    def model_in(self, precision: Precision) -> bytes:
+        """The ONNX model in one of its forms.
+
+        Raises:
+            BundleError: the bundle does not hold it.
+        """
+        if precision not in PRECISIONS:
+            raise BundleError("no such precision", found=precision, expected=list(PRECISIONS))
+        if precision == "int8" and self.description.int8 is None:
+            raise BundleError(
+                "the bundle holds no model in int8",
+                file=self.folder,
+                found=sorted(self.description.files),
+                expected=INT8,
+                mend="export it with --int8",
+            )
+        return (self.folder / (MODEL if precision == "fp32" else INT8)).read_bytes()
+
+    def tolerance_of(self, precision: Precision) -> float:
+        """Largest difference between golden logits and the device's."""
+        int8 = self.description.int8
+        return self.description.tolerance if precision == "fp32" or int8 is None else int8.tolerance
 
     def golden(self) -> dict[str, NDArray[Any]]:
         """`input.<name>`, presence, logits, embedding of the batch that the exported model must repeat.
+
+        `logits.int8` besides, where there is such a model.
 
         Raises:
             BundleError: it is not such a batch.
@@ -151,6 +183,7 @@ class EdgeBundle:
         arrays = load_arrays(self.folder / GOLDEN, mend="export the bundle again")
         inputs = {f"input.{name}" for name in self.description.inputs}
         expected = {*inputs, "presence", "logits", "embedding"}
+        expected |= set() if self.description.int8 is None else {"logits.int8"}
         if set(arrays) != expected:
             raise BundleError(
                 "the golden batch does not hold what it should",

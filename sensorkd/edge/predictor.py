@@ -5,21 +5,20 @@ Axes: W windows, K inputs, N classes, E embedding.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from sensorkd.edge.bundle import EdgeBundle
-from sensorkd.errors import BundleError, GateError, nearest
+from sensorkd.edge.precision import Precision
+from sensorkd.edge.runtime import Runtime, open_session
+from sensorkd.edge.verification import REPEATS, Verification, verify
+from sensorkd.errors import BundleError, nearest
 
-__all__ = ["EdgePredictor", "Predictions", "Verification"]
-
-MARGIN = 1e-4
+__all__ = ["EdgePredictor", "Predictions"]
 
 
 @dataclass(frozen=True)
@@ -58,44 +57,33 @@ class Predictions:
         ]
 
 
-@dataclass(frozen=True)
-class Verification:
-    """How the golden batch came out here."""
-
-    windows: int
-    largest_difference: float
-    tolerance: float
-    p50_ms: float
-    p99_ms: float
-
-    def told(self) -> str:
-        """One line for people."""
-        return (
-            f"verified: {self.windows} golden windows, logits within {self.largest_difference:.2g} "
-            f"(tolerance {self.tolerance:.2g}); one window p50 {self.p50_ms:.2f} ms, p99 {self.p99_ms:.2f} ms"
-        )
-
-
 class EdgePredictor:
-    """A bundle's model in onnxruntime, on one thread unless told otherwise.
+    """A bundle's model in a runtime, on one thread unless told otherwise.
+
+    What is judged unusable, absent or unknown is the same in every precision and runtime: it is decided
+    before the model runs, or by the part of it that stays in float.
 
     Example: `EdgePredictor(EdgeBundle.open("bundle")).predict({"acceleration": samples})`
+
+    Raises:
+        BundleError: the model cannot be loaded, or is not the described one.
+        MissingExtraError: the runtime is not installed.
     """
 
-    def __init__(self, bundle: EdgeBundle, *, threads: int = 1) -> None:
-        self.bundle = bundle
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        try:
-            self._session = onnxruntime.InferenceSession(
-                bundle.model, options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # onnxruntime raises classes of its own, without a common ancestor
-            raise BundleError("the model cannot be loaded", file=bundle.folder, found=error) from error
+    def __init__(
+        self,
+        bundle: EdgeBundle,
+        *,
+        precision: Precision = "fp32",
+        runtime: Runtime = "onnxruntime",
+        threads: int = 1,
+    ) -> None:
+        self.bundle, self.precision, self.runtime = bundle, precision, runtime
+        self._session = open_session(
+            bundle.model_in(precision), runtime=runtime, threads=threads, file=bundle.folder
+        )
         expected = {*bundle.description.inputs, "presence", "logits", "embedding"}
-        found = {item.name for item in (*self._session.get_inputs(), *self._session.get_outputs())}
+        found = self._session.names
         if found != expected:
             raise BundleError(
                 "the model's inputs and outputs are not those of the description",
@@ -103,12 +91,11 @@ class EdgePredictor:
                 found=sorted(found),
                 expected=sorted(expected),
             )
-        classes = {item.name: item.shape for item in self._session.get_outputs()}["logits"][-1]
-        if classes != len(bundle.description.classes):
+        if self._session.classes != len(bundle.description.classes):
             raise BundleError(
                 "the model does not tell the description's classes apart",
                 file=bundle.folder,
-                found=f"{classes} logits",
+                found=f"{self._session.classes} logits",
                 expected=f"{len(bundle.description.classes)}, one a class",
             )
 
@@ -126,7 +113,7 @@ class EdgePredictor:
             BundleError: an unknown input, or another shape or dtype than the bundle's.
         """
         arrays, here = self._checked(inputs, presence)
-        logits, embedding = self._session.run(["logits", "embedding"], {**arrays, "presence": here})
+        logits, embedding = self._session.run({**arrays, "presence": here})
         shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
         description = self.bundle.description
         return Predictions(
@@ -170,50 +157,13 @@ class EdgePredictor:
             arrays[name] = values
         return arrays, here
 
-    def verify(self, *, repeats: int = 50) -> Verification:
-        """Repeat the golden batch on this device, and time single windows.
+    def verify(self, *, repeats: int = REPEATS) -> Verification:
+        """Repeat the golden batch on this device, and time single windows: see `verification`.
 
         Raises:
             GateError: the logits differ by more than the bundle's tolerance, or a verdict differs.
         """
-        golden = self.bundle.golden()
-        inputs = {
-            name[len("input.") :]: values for name, values in golden.items() if name.startswith("input.")
-        }
-        found = self.predict(inputs, golden["presence"])
-        if found.logits.shape != golden["logits"].shape:
-            raise BundleError(
-                "the golden logits are of other windows or classes",
-                file=self.bundle.folder,
-                found=golden["logits"].shape,
-                expected=found.logits.shape,
-            )
-        worst = float(np.abs(found.logits - golden["logits"]).max())
-        tolerance = self.bundle.description.tolerance
-        top = np.sort(golden["logits"], axis=1)
-        clear = top[:, -1] - top[:, -2] > MARGIN
-        same = found.logits.argmax(axis=1) == golden["logits"].argmax(axis=1)
-        if not worst <= tolerance or not same[clear].all():
-            raise GateError(
-                "the model does not say here what it said when it was exported",
-                file=self.bundle.folder,
-                found=f"logits differ by up to {worst:.3g}, {int((~same[clear]).sum())} verdicts differ",
-                expected=f"at most {tolerance:.3g}, and the same verdicts",
-                mend="update onnxruntime on this device, or report its version and processor",
-            )
-        times = []
-        one = {name: values[:1] for name, values in inputs.items()}
-        for _ in range(repeats):
-            started = time.perf_counter()
-            self.predict(one, golden["presence"][:1])
-            times.append((time.perf_counter() - started) * 1e3)
-        return Verification(
-            windows=len(found.logits),
-            largest_difference=worst,
-            tolerance=tolerance,
-            p50_ms=float(np.percentile(times, 50)),
-            p99_ms=float(np.percentile(times, 99)),
-        )
+        return verify(self, repeats=repeats)
 
 
 def _given(

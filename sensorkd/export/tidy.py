@@ -36,8 +36,9 @@ def _strip(model: Any) -> None:
 def _widen_constants(model: Any) -> None:
     """Give constants of one number as many axes as what they meet.
 
-    onnxruntime walks along the last axis that both operands share. Next to frames of one channel, (T, H, W, 1),
-    a number without axes is met one pixel at a time: 80 times slower than one of shape (1, 1, 1, 1).
+    onnxruntime walks along the last axis that both operands share. Next to frames of one channel,
+    (T, H, W, 1), a number without axes is met one pixel at a time: 80 times slower than one of shape
+    (1, 1, 1, 1).
     """
     from onnx import numpy_helper
 

@@ -63,8 +63,8 @@ def test_importing_the_edge_brings_nothing_heavy():
     code = "import sys, sensorkd.edge, sensorkd.edge.__main__; print(*sorted(set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     modules = set(result.stdout.split())
-    assert {"numpy", "onnxruntime", "sensorkd.edge.predictor"} <= modules
-    assert modules.isdisjoint(heavy)
+    assert {"numpy", "sensorkd.edge.predictor"} <= modules
+    assert modules.isdisjoint([*heavy, "onnxruntime", "openvino"])  # these only once there is a model to load
     foreign = {name for name in modules if name.startswith("sensorkd.")}
     rooms = {name.split(".")[1] for name in foreign}
     assert rooms <= {"edge", "errors", "timeline", "quality", "encoding", "_version"}
