@@ -1,4 +1,4 @@
-"""`sensorkd export RUN --out BUNDLE`."""
+"""`sensorkd export RUN --out BUNDLE [--sensors a+b] [--int8]`."""
 
 from __future__ import annotations
 
@@ -16,17 +16,24 @@ __all__ = ["run"]
 def run(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a trained run.")],
     out: Annotated[Path, typer.Option(help="Folder of the bundle to write.")],
+    sensors: Annotated[
+        str | None, typer.Option(help="Of the run's inputs, a+b; the others are stripped. Default: all.")
+    ] = None,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Add the model in int8, if it keeps its verdicts.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Strip the auxiliaries, export, compare with the trained model, and seal a bundle.
 
-    Example: sensorkd export runs/plant --out bundle
+    Example: sensorkd export runs/plant --out bundle --int8
     """
-    from sensorkd.edge.bundle import MODEL, EdgeBundle
+    from sensorkd.edge.bundle import INT8, MODEL, EdgeBundle
     from sensorkd.export.seal import export_run
     from sensorkd.runs.run import Run
 
-    comparison = export_run(Run.load(folder), out)
+    named = None if sensors is None else [name for name in sensors.split("+") if name]
+    comparison = export_run(Run.load(folder), out, sensors=named, int8=int8)
     description = EdgeBundle.open(out).description
     size = (out / MODEL).stat().st_size
     result = {
@@ -34,6 +41,7 @@ def run(
         "model_bytes": size,
         "parameters": description.parameters,
         "macs": description.macs,
+        "sensors": list(description.inputs),
         **dataclasses.asdict(comparison),
     }
     text = (
@@ -42,4 +50,8 @@ def run(
         f"outputs within {comparison.largest_difference:.2g} (at most {comparison.tolerance:.2g}); "
         f"{comparison.excluded} without a clear verdict"
     )
+    if description.int8 is not None:
+        bytes_of_int8 = (out / INT8).stat().st_size
+        result["int8"] = {"model_bytes": bytes_of_int8, **description.int8.to_json()}
+        text += f"\nint8: {bytes_of_int8:,} bytes; {description.int8.told()}"
     emit(result, text, as_json=as_json)

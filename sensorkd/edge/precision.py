@@ -47,6 +47,18 @@ class Int8Model:
         if not (isinstance(self.tolerance, float) and self.tolerance > 0):
             raise ValueError("`int8.tolerance` must be a number above 0")
 
+    def told(self) -> str:
+        """One line for people."""
+        left = ", ".join(self.float_layers) or "none"
+        pairs = ", ".join(
+            f"{name} {getattr(self.fp32, key):.4f} -> {getattr(self.int8, key):.4f}"
+            for name, key in (("accuracy", "accuracy"), ("NLL", "nll"), ("ECE", "ece"))
+        )
+        return (
+            f"{self.layers} layers in int8, left in float: {left}; {pairs} on {self.judged} windows of "
+            f"{self.side} groups under every sensor subset"
+        )
+
     @classmethod
     def from_json(cls, tree: Mapping[str, Any]) -> Int8Model:
         """The inverse of `dataclasses.asdict`.

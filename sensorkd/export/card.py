@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sensorkd.edge.bundle import BundleDescription
+from sensorkd.edge.bundle import INT8, BundleDescription
 from sensorkd.encoding import InputEncoding
 from sensorkd.export.gate import Comparison
 
@@ -37,13 +37,18 @@ Any subset of the inputs gives a verdict; each verdict says what was missing.
 - {description.parameters:,} parameters, {description.macs:,} multiply-accumulates a window,
   {model_bytes:,} bytes.
 - Trained on {", ".join(groups["train"])}; held out: {", ".join(groups["test"]) or "nothing"}.
-- Exported and trained model compared on {comparison.windows} windows (held-out ones, with each sensor
-  alone and each one missing): outputs within {comparison.largest_difference:.2g}; {comparison.excluded} had
-  no clear verdict.
+{_int8(description)}- Exported and trained model compared on {comparison.windows} windows, held-out ones under
+  subsets of the sensors: outputs within {comparison.largest_difference:.2g}; {comparison.excluded} had no
+  clear verdict.
 
     python -m sensorkd.edge verify BUNDLE
     python -m sensorkd.edge predict BUNDLE windows.npz
 """
+
+
+def _int8(description: BundleDescription) -> str:
+    """A point of the list, with its line break, or nothing."""
+    return "" if description.int8 is None else f"- `{INT8}`: {description.int8.told()}.\n"
 
 
 def _row(name: str, encoding: InputEncoding) -> str:

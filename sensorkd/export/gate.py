@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +16,11 @@ from numpy.typing import NDArray
 from sensorkd.errors import GateError
 from sensorkd.models.student import Student
 
-__all__ = ["Comparison", "compare"]
+__all__ = ["Comparison", "compare", "presences"]
 
 MARGIN = 1e-4
+# Of more sensors than this there are too many subsets to compare them all.
+MOST_SENSORS = 4
 # Video of more windows at once falls out of the processor's cache and takes three times as long.
 CHUNK = 8
 
@@ -32,6 +35,17 @@ class Comparison:
     excluded: int
     largest_difference: float
     tolerance: float
+
+
+def presences(presence: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    """Presence (W, K) under every subset of the sensors: as logged, each one alone, then larger ones.
+
+    Of more than four sensors only those alone, those with one missing, and all.
+    """
+    count = presence.shape[1]
+    sizes = range(1, count) if count <= MOST_SENSORS else (1, count - 1)
+    subsets = [subset for size in sizes for subset in itertools.combinations(range(count), size)]
+    return [presence, *(presence * np.isin(np.arange(count), subset) for subset in subsets)]
 
 
 def compare(
@@ -61,6 +75,7 @@ def compare(
             raise GateError(
                 "the exported model is not the trained one",
                 file=model,
+                inside="windows with " + ("+".join(_present(inputs, presence)) or "nothing"),
                 found=f"outputs differ by up to {difference:.3g}, {int(changed.sum())} verdicts differ",
                 expected=f"at most {tolerance:.3g}, and the same verdicts",
                 mend="nothing was written; look for an operation that exports differently in a custom "
@@ -68,6 +83,10 @@ def compare(
             )
         worst, excluded, total = max(worst, difference), excluded + int((~clear).sum()), total + len(logits)
     return Comparison(total, excluded, worst, tolerance)
+
+
+def _present(inputs: Mapping[str, Any], presence: NDArray[np.float32]) -> list[str]:
+    return [name for column, name in enumerate(inputs) if presence[:, column].any()]
 
 
 def _both(

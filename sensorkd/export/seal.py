@@ -12,14 +12,30 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from sensorkd._version import __version__
-from sensorkd.edge.bundle import CARD, DESCRIPTION, GOLDEN, MODEL, BundleDescription, EdgeBundle, sha256_of
+from sensorkd.edge.bundle import (
+    CARD,
+    DESCRIPTION,
+    GOLDEN,
+    INT8,
+    MODEL,
+    BundleDescription,
+    EdgeBundle,
+    sha256_of,
+)
+from sensorkd.edge.precision import Int8Model
+from sensorkd.edge.runtime import open_session
+from sensorkd.encoding import InputEncoding
 from sensorkd.errors import BundleError
+from sensorkd.export.calibration import Calibration, calibration_of, spread
 from sensorkd.export.card import model_card
-from sensorkd.export.gate import Comparison, compare
+from sensorkd.export.gate import Comparison, compare, presences
+from sensorkd.export.int8_gate import Int8Gate, Judgement
 from sensorkd.export.onnx import export_onnx
+from sensorkd.export.quantize import Layer, Quantizer, layers_of
+from sensorkd.export.sensitivity import write_int8
+from sensorkd.export.subset import student_for, windows_of
 from sensorkd.models.cost import cost_of
 from sensorkd.models.student import Student
 from sensorkd.runs.build import example_inputs
@@ -33,17 +49,30 @@ __all__ = ["export_run"]
 # float32 sums in another order differ by about 1e-6 of the largest term; logits are of order 10.
 TOLERANCE = 1e-4
 GATE_WINDOWS = 64
-GOLDEN_WINDOWS = 8
+GOLDEN_WINDOWS, GOLDEN_OF_SUBSET = 8, 2
 
 
-def export_run(run: Run, folder: str | Path, *, extra: Mapping[str, Any] | None = None) -> Comparison:
+def export_run(
+    run: Run,
+    folder: str | Path,
+    *,
+    sensors: Sequence[str] | None = None,
+    int8: bool = False,
+    extra: Mapping[str, Any] | None = None,
+) -> Comparison:
     """Strip, export, compare on held-out windows, and seal; nothing appears unless all of it succeeds.
 
     The windows are of the run's test groups, else of dev, else of train: they decide nothing, they
     only have to be real.
 
+    Args:
+        sensors: of the run's inputs; the bundle is then smaller, and says what the whole one says with the
+            others absent.
+        int8: add the model in int8 as well; see `calibration_of` for the windows that decide on it.
+
     Raises:
-        GateError: the exported model differs from the trained one.
+        GateError: the exported model differs from the trained one, or int8 loses too much.
+        ConfigError: no such sensors.
         BundleError: the folder exists.
     """
     folder = Path(folder)
@@ -51,16 +80,20 @@ def export_run(run: Run, folder: str | Path, *, extra: Mapping[str, Any] | None 
         raise BundleError(
             "the folder exists already", file=folder, mend="name a new one; none is overwritten"
         )
-    student, arrays = run.student(), held_out_windows(run)
+    student, encodings = student_for(run, sensors)
+    arrays = windows_of(held_out_windows(run), student.modalities)
     part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     part.mkdir(parents=True)
     try:
-        export_onnx(student, run.encodings, part / MODEL)
+        export_onnx(student, encodings, part / MODEL)
         comparison = compare(
             student, part / MODEL, arrays.inputs, presences(arrays.presence), tolerance=TOLERANCE
         )
-        _write_golden(student, arrays, part / GOLDEN)
-        description = _describe(run, student, part, extra or {})
+        found = _add_int8(run, student, part) if int8 else None
+        largest = _write_golden(student, arrays, part)
+        description = _describe(run, student, encodings, part, extra or {})
+        if found is not None:
+            description = dataclasses.replace(description, int8=_int8_of(*found, largest))
         card = model_card(description, comparison, (part / MODEL).stat().st_size, run.groups)
         (part / CARD).write_text(card, encoding="utf-8")
         (part / DESCRIPTION).write_text(json.dumps(description.to_json(), indent=1), encoding="utf-8")
@@ -79,49 +112,86 @@ def held_out_windows(run: Run, limit: int = GATE_WINDOWS) -> WindowArrays:
         rows = planned.split.rows(planned.groups, side)
         if len(rows):
             break
-    rows = rows[np.unique(np.linspace(0, len(rows) - 1, min(limit, len(rows))).astype(int))]
-    plan = planned.plan.select(rows)
+    plan = planned.plan.select(spread(rows, limit))
     # A file that cannot be read any more must not stop an export.
     return read_readable(planned.recordings, plan, run.encodings, failures=Failures())[0]
 
 
-def presences(presence: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-    """What was there; then each sensor alone and each one missing, where others remain."""
-    masks = np.eye(presence.shape[1], dtype=np.float32)
-    variants = [presence, *(presence * mask for mask in masks)]
-    if presence.shape[1] > 2:
-        variants += [presence * (1 - mask) for mask in masks]
-    return variants
+def _add_int8(run: Run, student: Student, part: Path) -> tuple[Calibration, int, list[Layer], Judgement]:
+    """Write `model.int8.onnx`; the windows that decided, layers in it, those left in float, the judgement."""
+    windows = calibration_of(run)
+    ranges, judged = (windows_of(item, student.modalities) for item in (windows.ranges, windows.judged))
+    # Every subset gives ranges, each by other windows: fusion is scaled by how many sensors there are.
+    variants = presences(ranges.presence)
+    turn = np.arange(len(ranges)) % len(variants)
+    seen = np.stack([variants[number][row] for row, number in enumerate(turn.tolist())])
+    quantizer = Quantizer(part / MODEL, ranges.inputs, seen)
+    gate = Int8Gate(part / MODEL, judged.inputs, presences(judged.presence), windows.labels)
+    layers = layers_of(part / MODEL, {name for name, _ in student.named_parameters()})
+    left_out, judgement = write_int8(quantizer, gate, layers, part / INT8)
+    return windows, len(layers) - len(left_out), left_out, judgement
 
 
-def _write_golden(student: Student, arrays: WindowArrays, path: Path) -> None:
-    rows = np.unique(np.linspace(0, len(arrays) - 1, min(GOLDEN_WINDOWS, len(arrays))).astype(int))
-    variants: Sequence[NDArray[np.float32]] = presences(arrays.presence[rows])
-    presence = np.concatenate(variants)
-    inputs = {name: np.concatenate([values[rows]] * len(variants)) for name, values in arrays.inputs.items()}
+def _int8_of(
+    windows: Calibration, layers: int, left_out: Sequence[Layer], judgement: Judgement, moved: float
+) -> Int8Model:
+    """moved: how far quantisation moved any golden logit; a device may round otherwise by half of that."""
+    return Int8Model(
+        tolerance=max(TOLERANCE, moved / 2),
+        layers=layers,
+        float_layers=tuple(layer.name for layer in left_out),
+        calibrated=len(windows.ranges),
+        judged=judgement.windows,
+        side=windows.side,
+        fp32=judgement.fp32,
+        int8=judgement.int8,
+        divergence=judgement.divergence,
+    )
+
+
+def _write_golden(student: Student, arrays: WindowArrays, part: Path) -> float:
+    """Windows with all that was there, then a few under every subset; how far int8 is from float on them."""
+    rows = spread(np.arange(len(arrays)), GOLDEN_WINDOWS)
+    first, *others = presences(arrays.presence[rows])
+    some = [
+        np.arange(GOLDEN_OF_SUBSET * n, GOLDEN_OF_SUBSET * (n + 1)) % len(rows) for n in range(len(others))
+    ]
+    presence = np.concatenate([first, *(here[few] for here, few in zip(others, some, strict=True))])
+    chosen = np.concatenate([rows, *(rows[few] for few in some)])
+    inputs = {name: values[chosen] for name, values in arrays.inputs.items()}
     with torch.inference_mode():
         logits, embedding = student(
             {name: torch.from_numpy(values) for name, values in inputs.items()}, torch.from_numpy(presence)
         )
     stored: dict[str, Any] = {f"input.{name}": values for name, values in inputs.items()}
     stored |= {"presence": presence, "logits": logits.numpy(), "embedding": embedding.numpy()}
-    with path.open("wb") as handle:
+    if (part / INT8).exists():
+        session = open_session((part / INT8).read_bytes(), file=part / INT8)
+        stored["logits.int8"] = session.run({**inputs, "presence": presence})[0]
+    with (part / GOLDEN).open("wb") as handle:
         np.savez_compressed(handle, **stored)
+    return float(np.abs(stored.get("logits.int8", stored["logits"]) - stored["logits"]).max())
 
 
-def _describe(run: Run, student: Student, part: Path, extra: Mapping[str, Any]) -> BundleDescription:
-    cost = cost_of(student, example_inputs(run.encodings))
+def _describe(
+    run: Run,
+    student: Student,
+    encodings: Mapping[str, InputEncoding],
+    part: Path,
+    extra: Mapping[str, Any],
+) -> BundleDescription:
+    cost = cost_of(student, example_inputs(encodings))
     return BundleDescription(
         sensorkd=__version__,
         target=run.config.target,
         classes=run.classes,
-        inputs=dict(run.encodings),
+        inputs=dict(encodings),
         hop=run.config.windows.hop,
         segment_of=run.config.windows.segment_of,
         embedding=student.classifier.in_features,
         tolerance=TOLERANCE,
         parameters=cost.parameters,
         macs=cost.macs,
-        files={name: sha256_of(part / name) for name in (MODEL, GOLDEN)},
+        files={name: sha256_of(part / name) for name in (MODEL, INT8, GOLDEN) if (part / name).exists()},
         extra={"method": dataclasses.asdict(run.config.method.method()), **extra},
     )

@@ -68,6 +68,17 @@ class FusionStage(nn.Module):
         self.norm = nn.LayerNorm(embedding)
         self.dropout = nn.Dropout(dropout)
 
+    def keep(self, modalities: Sequence[str]) -> None:
+        """Drop the other modalities, in place: outputs are then what they were with those absent.
+
+        The sum was scaled by how many there were of all K; now that K is smaller, the layers bear the rest.
+        """
+        scale = len(self.project) / len(modalities)
+        self.project = nn.ModuleDict({name: self.project[name] for name in modalities})
+        with torch.no_grad():
+            for parameter in self.project.parameters():
+                parameter.mul_(scale)
+
     def forward(self, previous: Tensor | None, pooled: Sequence[Tensor], presence: Tensor) -> Tensor:
         """previous (B, E) or None; pooled K of (B, pooled size); presence (B, K) of 0 and 1 -> (B, E)."""
         share = presence / presence.sum(dim=1, keepdim=True).clamp(min=1.0) * presence.shape[1]

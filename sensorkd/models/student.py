@@ -5,6 +5,7 @@ It knows nothing of auxiliary classifiers. Axes: B batch, E embedding, K modalit
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -174,6 +175,29 @@ class Student(nn.Module):
     def _nothing(self, modality: str, presence: Tensor) -> list[Tensor]:
         """Pooled zeros of a modality that no window of the batch has."""
         return [presence.new_zeros(presence.shape[0], sizes[modality]) for sizes in self.pooled_sizes]
+
+    def only(self, modalities: Sequence[str]) -> Student:
+        """A smaller student for some of the modalities, in the order they have here.
+
+        Its outputs are those of the whole one with the others absent, up to rounding in float32.
+
+        Raises:
+            ValueError: one is not known, or there is none.
+        """
+        unknown = [name for name in modalities if name not in self.modalities]
+        if unknown or not modalities:
+            raise ValueError(f"expected some of {list(self.modalities)}, got {list(modalities)}")
+        kept = tuple(name for name in self.modalities if name in modalities)
+        small = copy.deepcopy(self)
+        small.modalities = kept
+        small.frontends = nn.ModuleDict({name: small.frontends[name] for name in kept})
+        small.encoders = nn.ModuleDict({name: small.encoders[name] for name in kept})
+        for stage in small.fusion.values():
+            assert isinstance(stage, FusionStage)
+            stage.keep(kept)
+        small.pooled_sizes = [{name: sizes[name] for name in kept} for sizes in self.pooled_sizes]
+        small.single_valued = self.single_valued & {*kept}
+        return small
 
     def forward(self, inputs: Mapping[str, Tensor], presence: Tensor) -> tuple[Tensor, Tensor]:
         """Native samples by modality and presence (B, K) -> logits (B, N), embedding (B, E)."""

@@ -10,9 +10,8 @@ import torch
 
 import sensorkd
 from sensorkd.errors import GateError
-from sensorkd.export.gate import compare
+from sensorkd.export.gate import compare, presences
 from sensorkd.export.onnx import OPSET, export_onnx, summarise
-from sensorkd.export.seal import presences
 from sensorkd.models.cost import cost_of
 from sensorkd.runs.build import example_inputs
 
@@ -146,9 +145,18 @@ def test_subsets_hold_each_sensor_alone_and_each_one_missing():
     variants = [variant.tolist() for variant in presences(logged)]
     assert variants[0] == logged.tolist()
     assert variants[1] == [[1, 0, 0], [1, 0, 0]]
-    assert variants[4] == [[0, 1, 1], [0, 0, 1]]
+    assert variants[6] == [[0, 1, 1], [0, 0, 1]]
     assert len(variants) == 7
-    assert len(presences(np.ones((2, 2), np.float32))) == 3
+
+
+@pytest.mark.parametrize(("sensors", "subsets"), [(1, 1), (2, 3), (3, 7), (4, 15), (5, 11), (9, 19)])
+def test_up_to_four_sensors_are_compared_in_every_subset(sensors, subsets):
+    variants = {tuple(map(tuple, variant)) for variant in presences(np.ones((1, sensors), np.float32))}
+    assert len(variants) == subsets
+    assert ((0.0,) * sensors,) not in variants
+    for left_out in range(sensors if sensors > 1 else 0):
+        assert (tuple(float(column != left_out) for column in range(sensors)),) in variants
+        assert (tuple(float(column == left_out) for column in range(sensors)),) in variants
 
 
 def test_what_cannot_be_exported_is_told_with_its_operation(exported, encodings, tmp_path, monkeypatch):
