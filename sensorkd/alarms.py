@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from sensorkd.errors import ConfigError, nearest
 
-__all__ = ["AlarmRule", "AlarmState", "alarm_active"]
+__all__ = ["AlarmRule", "AlarmState", "alarm_active", "alarms_of", "window_scores"]
 
 
 @dataclass(frozen=True)
@@ -160,6 +160,44 @@ class AlarmState:
             self._below = 0
             self._reached.clear()
         return self.active
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values: what a restart must not forget."""
+        return {"active": self.active, "reached": list(self._reached), "below": self._below}
+
+    @classmethod
+    def from_json(cls, rule: AlarmRule, tree: Mapping[str, Any]) -> AlarmState:
+        """The inverse of `to_json`.
+
+        Raises:
+            KeyError, TypeError, ValueError: a field is missing or is no such value.
+        """
+        state = cls(rule)
+        state.active, state._below = bool(tree["active"]), int(tree["below"])
+        state._reached.extend(bool(reached) for reached in tree["reached"])
+        return state
+
+
+def window_scores(
+    rule: AlarmRule, logits: NDArray[Any], presence: NDArray[Any], classes: Sequence[str]
+) -> NDArray[np.float64]:
+    """Logits (W, N) as alarm scores (W,): NaN for a window without any sensor in its presence (W, K)."""
+    exact = np.asarray(logits, np.float64)
+    shares = np.exp(exact - exact.max(axis=1, keepdims=True))
+    scores = rule.scores(shares / shares.sum(axis=1, keepdims=True), classes)
+    scores[~np.asarray(presence).any(axis=1)] = np.nan
+    return scores
+
+
+def alarms_of(
+    scores: NDArray[np.floating[Any]], rule: AlarmRule, *, recording: NDArray[Any], t_ref: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Whether the alarm is active at windows (W,) in any order: recording by recording, in order of time."""
+    _, index = np.unique(np.asarray(recording), return_inverse=True)
+    order = np.lexsort((t_ref, index))
+    active = np.empty(len(order), np.bool_)
+    active[order] = alarm_active(scores[order], rule, starts=np.flatnonzero(np.diff(index[order])) + 1)
+    return active
 
 
 def alarm_active(

@@ -29,11 +29,14 @@ def run(
     Example: sensorkd export runs/plant --out bundle --int8
     """
     from sensorkd.edge.bundle import INT8, MODEL, EdgeBundle
+    from sensorkd.evaluation.evaluate import alarm_rule_of
     from sensorkd.export.seal import export_run
     from sensorkd.runs.run import Run
 
     named = None if sensors is None else [name for name in sensors.split("+") if name]
-    comparison = export_run(Run.load(folder), out, sensors=named, int8=int8)
+    trained = Run.load(folder)
+    rule, chosen = alarm_rule_of(trained) or (None, "")
+    comparison = export_run(trained, out, sensors=named, int8=int8, alarm=rule)
     description = EdgeBundle.open(out).description
     size = (out / MODEL).stat().st_size
     result = {
@@ -54,4 +57,7 @@ def run(
         bytes_of_int8 = (out / INT8).stat().st_size
         result["int8"] = {"model_bytes": bytes_of_int8, **description.int8.to_json()}
         text += f"\nint8: {bytes_of_int8:,} bytes; {description.int8.told()}"
+    if rule is not None:
+        result["alarm"] = {**rule.to_json(), "chosen": chosen}
+        text += f"\nalarm: threshold {rule.threshold:.3g}, {chosen}"
     emit(result, text, as_json=as_json)

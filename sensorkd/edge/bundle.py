@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from sensorkd.alarms import AlarmRule
 from sensorkd.edge.precision import PRECISIONS, Int8Model, Precision
 from sensorkd.encoding import InputEncoding
 from sensorkd.errors import BundleError
@@ -38,7 +39,7 @@ class BundleDescription:
     embedding: its size. tolerance: largest difference between the logits of golden.npz and the
     device's. macs, parameters: of one window. files: name -> SHA-256. requires: what a runtime must be
     able to do; one that cannot refuses the bundle. extra: for the user. int8: of `model.int8.onnx`; None
-    where there is none.
+    where there is none. alarm: when verdicts raise one; None: never.
     """
 
     sensorkd: str
@@ -56,6 +57,7 @@ class BundleDescription:
     extra: Mapping[str, Any] = field(default_factory=dict)
     schema: Literal["bundle-1.0"] = "bundle-1.0"
     int8: Int8Model | None = None
+    alarm: AlarmRule | None = None
 
     def __post_init__(self) -> None:
         checks = {
@@ -65,6 +67,8 @@ class BundleDescription:
             "`files` must map names to SHA-256 digests": isinstance(self.files, Mapping)
             and all(isinstance(digest, str) for digest in self.files.values()),
             "`tolerance` must be a number above 0": isinstance(self.tolerance, float) and self.tolerance > 0,
+            "`alarm` must call some of the classes normal, and not all": self.alarm is None
+            or set(self.alarm.normal) < set(self.classes),
             f"`files` must name {INT8} where `int8` tells of it": self.int8 is None or INT8 in self.files,
         }
         for problem, good in checks.items():
@@ -92,6 +96,8 @@ class BundleDescription:
             fields[name] = tuple(fields[name])
         if fields.get("int8") is not None:
             fields["int8"] = Int8Model.from_json(fields["int8"])
+        if fields.get("alarm") is not None:
+            fields["alarm"] = AlarmRule.from_json(fields["alarm"])
         return cls(**fields)
 
 

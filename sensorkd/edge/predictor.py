@@ -5,16 +5,18 @@ Axes: W windows, K inputs, N classes, E embedding.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sensorkd.alarms import AlarmRule, window_scores
 from sensorkd.edge.bundle import EdgeBundle
 from sensorkd.edge.precision import Precision
 from sensorkd.edge.runtime import Runtime, open_session
+from sensorkd.edge.stream import StreamPredictor
 from sensorkd.edge.verification import REPEATS, Verification, verify
 from sensorkd.errors import BundleError, nearest
 
@@ -41,6 +43,10 @@ class Predictions:
     def missing(self) -> list[str]:
         """What was absent from each window, `a+b`, or nothing."""
         return ["+".join(np.array(self.inputs)[row == 0]) for row in self.presence]
+
+    def scores(self, rule: AlarmRule) -> NDArray[np.float64]:
+        """How far from normal the windows are: (W,), NaN where no input was there."""
+        return window_scores(rule, self.logits, self.presence, self.classes)
 
     def rows(self) -> list[dict[str, Any]]:
         """One row a window: verdict, its probability, what was missing, every class's probability."""
@@ -156,6 +162,16 @@ class EdgePredictor:
                 here[row, column] = encoding.is_present(1.0, encoding.assess(values[row]).usable)
             arrays[name] = values
         return arrays, here
+
+    def stream(
+        self,
+        *,
+        rates: Mapping[str, float] | None = None,
+        lateness: Mapping[str, float] | None = None,
+        on_problem: Callable[[BundleError], None] | None = None,
+    ) -> StreamPredictor:
+        """To push chunks of samples as sensors send them; see StreamPredictor."""
+        return StreamPredictor(self, rates=rates, lateness=lateness, on_problem=on_problem)
 
     def verify(self, *, repeats: int = REPEATS) -> Verification:
         """Repeat the golden batch on this device, and time single windows: see `verification`.

@@ -105,21 +105,20 @@ class Ring:
 
     def add(self, time: int, samples: NDArray[Any]) -> Added:
         """Take a chunk (n, *sample_shape) whose first sample was taken at `time`."""
-        late = 0
-        if self.closed is not None and time < self.closed:
-            late = min(len(samples), int(timeline.first_index_at(time, self.rate, self.closed)))
-            if late == len(samples):
-                return Added(late=late)
-            time, samples = int(timeline.sample_times(time, self.rate, late)), samples[late:]
         taken, conflicts = self._compare(time, samples)
+        late = np.zeros(len(samples), np.bool_)
+        if self.closed is not None and time < self.closed:
+            late[: int(timeline.first_index_at(time, self.rate, self.closed))] = True
+            late &= ~taken
         accepted = 0
-        for first, stop in _runs(~taken):
+        for first, stop in _runs(~taken & ~late):
             self._insert(int(timeline.sample_times(time, self.rate, first)), samples[first:stop])
             accepted += stop - first
         conflict = None
         if len(conflicts):
             conflict = int(timeline.sample_times(time, self.rate, conflicts[0]))
-        return Added(accepted, int(taken.sum()) - len(conflicts), len(conflicts), late, conflict)
+        twice = int(taken.sum()) - len(conflicts)
+        return Added(accepted, twice, len(conflicts), int(late.sum()), conflict)
 
     def chain_before(self, time: int) -> Chain | None:
         """The run that holds the last sample before `time`, as far as it is held."""

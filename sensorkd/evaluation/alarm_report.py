@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
 
-from sensorkd.alarms import AlarmRule
+from sensorkd.alarms import AlarmRule, window_scores
 from sensorkd.evaluation.alarm_curve import AlarmCurve, alarm_curve, at_budget
 from sensorkd.evaluation.alarm_metrics import AlarmMetrics, alarm_metrics
 from sensorkd.evaluation.alarm_windows import ScoredWindows
@@ -75,8 +74,7 @@ def scored_windows(
     clocks: Sequence[str],
 ) -> ScoredWindows:
     """Logits (W, N) as alarm scores; a window without any sensor (presence (W, K)) could not be judged."""
-    scores = rule.scores(softmax(logits.astype(np.float64), axis=1), classes)
-    scores[~presence.any(axis=1)] = np.nan
+    scores = window_scores(rule, logits, presence, classes)
     clock = "utc" if set(clocks) == {"utc"} else "relative"
     return ScoredWindows(np.array(recordings, np.str_), t_ref, scores, truth, classes, clock)  # type: ignore[arg-type]
 

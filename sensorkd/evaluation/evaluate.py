@@ -30,6 +30,7 @@ from sensorkd.windows.splits import groups_of
 __all__ = [
     "Evaluation",
     "RunWindows",
+    "alarm_rule_of",
     "evaluate_run",
     "evaluate_windows",
     "sensor_subsets",
@@ -161,6 +162,14 @@ def _notes(run: Run, groups: Sequence[str]) -> list[str]:
 
 def _alarms(run: Run, windows: RunWindows, logits: NDArray[np.float32]) -> AlarmReport | None:
     """Alarms over all windows in order of time, labelled or not; None without a rule."""
+    config, ruled = run.config.alarm, alarm_rule_of(run)
+    if config is None or ruled is None:
+        return None
+    return report_alarms(_scored(run, windows, logits, ruled[0]), config, *ruled)
+
+
+def alarm_rule_of(run: Run) -> tuple[AlarmRule, str] | None:
+    """The rule that a run is judged by and ships with, and how its threshold came about; None without one."""
     config = run.config.alarm
     if config is None:
         return None
@@ -173,7 +182,7 @@ def _alarms(run: Run, windows: RunWindows, logits: NDArray[np.float32]) -> Alarm
             # Other archives can be judged where those of training are not.
             lacking = f", since the archives of the dev groups cannot be read: {error.problem}"
     rule, chosen = choose_rule(config, dev)
-    return report_alarms(_scored(run, windows, logits, rule), config, rule, chosen + lacking)
+    return rule, chosen + lacking
 
 
 def _scored(run: Run, windows: RunWindows, logits: NDArray[np.float32], rule: AlarmRule) -> ScoredWindows:

@@ -13,7 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sensorkd import timeline
-from sensorkd.edge import EdgeBundle, EdgePredictor
+from sensorkd.alarms import alarms_of
+from sensorkd.edge import EdgeBundle, EdgePredictor, Predictions
 from sensorkd.encoding import InputEncoding
 from sensorkd.errors import ConfigError, MissingExtraError, SensorkdError
 from sensorkd.processes import ChildLimits
@@ -52,7 +53,7 @@ def predict_archives(
     many windows; None: in this process.
 
     Columns: recording; time, the window's end (UTC, or seconds on a relative clock); verdict,
-    probability, missing; p.<class>.
+    probability, missing; alarm, whether it is active after this window, if the bundle has a rule; p.<class>.
 
     Raises:
         SensorkdError: an archive cannot be used.
@@ -63,18 +64,32 @@ def predict_archives(
     plan = plan_windows(recordings, description.inputs, hop=hop, segment_of=description.segment_of)
     errors: list[SensorkdError] = []
     read = _read_here if isolated is None else functools.partial(_read_isolated, limits=isolated)
-    predictor, tables = EdgePredictor(bundle), []
+    predictor, tables, scores, places = EdgePredictor(bundle), [], [], []
     for windows, rows in read(recordings, plan, description.inputs, errors.append):
         if len(rows):
             clocks = [recordings[index].clock for index in plan.recording[rows]]
-            tables.append(_table(predictor, windows, clocks))
+            found = _judged(predictor, windows)
+            tables.append(_table(found, windows, clocks))
+            places.append(rows)
+            if description.alarm is not None:
+                scores.append(found.scores(description.alarm))
     if errors and (on_error is None or not tables):
         raise errors[0]
     if on_error is not None:
         for error in errors:
             on_error(error)
     notes = [f"no window from {name}: {why}" for name, why in plan.skipped]
-    return pd.concat(tables, ignore_index=True), notes
+    table = pd.concat(tables, ignore_index=True)
+    if description.alarm is not None:
+        kept = np.concatenate(places)
+        active = alarms_of(
+            np.concatenate(scores),
+            description.alarm,
+            recording=plan.recording[kept],
+            t_ref=plan.t_ref[kept],
+        )
+        table.insert(list(table.columns).index("missing") + 1, "alarm", active)
+    return table, notes
 
 
 def _opened(
@@ -99,10 +114,13 @@ def _opened(
     return recordings
 
 
-def _table(predictor: EdgePredictor, windows: WindowSet, clocks: Sequence[str]) -> pd.DataFrame:
+def _judged(predictor: EdgePredictor, windows: WindowSet) -> Predictions:
+    return predictor.predict({name: values[:] for name, values in windows.inputs.items()}, windows.presence)
+
+
+def _table(found: Predictions, windows: WindowSet, clocks: Sequence[str]) -> pd.DataFrame:
     """Verdicts of some windows. clocks: of each of them."""
-    inputs = {name: values[:] for name, values in windows.inputs.items()}
-    table = pd.DataFrame(predictor.predict(inputs, windows.presence).rows())
+    table = pd.DataFrame(found.rows())
     times = [_time(int(t_ref), clock) for t_ref, clock in zip(windows.t_ref, clocks, strict=True)]
     table.insert(0, "time", times)
     table.insert(0, "recording", list(windows.recording))

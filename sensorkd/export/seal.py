@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from sensorkd._version import __version__
+from sensorkd.alarms import AlarmRule
 from sensorkd.edge.bundle import (
     CARD,
     DESCRIPTION,
@@ -58,6 +59,7 @@ def export_run(
     *,
     sensors: Sequence[str] | None = None,
     int8: bool = False,
+    alarm: AlarmRule | None = None,
     extra: Mapping[str, Any] | None = None,
 ) -> Comparison:
     """Strip, export, compare on held-out windows, and seal; nothing appears unless all of it succeeds.
@@ -69,6 +71,8 @@ def export_run(
         sensors: of the run's inputs; the bundle is then smaller, and says what the whole one says with the
             others absent.
         int8: add the model in int8 as well; see `calibration_of` for the windows that decide on it.
+        alarm: when the device raises one; default the rule of the configuration. `alarm_rule_of` chooses its
+            threshold on the dev groups.
 
     Raises:
         GateError: the exported model differs from the trained one, or int8 loses too much.
@@ -92,6 +96,9 @@ def export_run(
         found = _add_int8(run, student, part) if int8 else None
         largest = _write_golden(student, arrays, part)
         description = _describe(run, student, encodings, part, extra or {})
+        if alarm is None and run.config.alarm is not None:
+            alarm = run.config.alarm.rule()
+        description = dataclasses.replace(description, alarm=alarm)
         if found is not None:
             description = dataclasses.replace(description, int8=_int8_of(*found, largest))
         card = model_card(description, comparison, (part / MODEL).stat().st_size, run.groups)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from sensorkd import quality
 from sensorkd.errors import WindowError
-from sensorkd.timeline import SECOND
+from sensorkd.timeline import SECOND, sample_times
 from tests.edge.streams import Chunk, Listener, archive_of, assert_same, describe, encoding, read_back
 
 # Times in whole nanoseconds, and not.
@@ -89,9 +89,13 @@ def check(inputs: dict[str, Any], arriving: list[Chunk], **how: Any) -> None:
     description = describe(inputs, **how)
     windower, closed = Listener(description), []
     for chunk in arriving:
+        excused = too_late(windower, chunk)
+        before = windower.sensors[chunk.name].counters.late
         windows, problems = windower.push(chunk.name, chunk.samples, chunk.time)
         assert not problems
+        assert windower.sensors[chunk.name].counters.late - before <= excused
         closed += windows
+        assert_nothing_is_overdue(windower)
     sent = sum(len(chunk.samples) for chunk in arriving)
     counters = [sensor.counters for sensor in windower.sensors.values()]
     assert sent == sum(item.accepted + item.duplicate + item.late for item in counters)
@@ -109,6 +113,23 @@ def check(inputs: dict[str, Any], arriving: list[Chunk], **how: Any) -> None:
             assert not closed
         else:
             assert_same(closed, read)
+
+
+def too_late(windower: Listener, chunk: Chunk) -> int:
+    """How many samples of a chunk may be dropped: they come later than their lateness, or once more."""
+    if windower.clock is None:
+        return 0
+    latest = windower.clock - windower.sensors[chunk.name].lateness
+    times = sample_times(chunk.t0, chunk.rate, chunk.first + np.arange(len(chunk.samples))).tolist()
+    return sum(time < latest or time in windower.taken[chunk.name] for time in times)
+
+
+def assert_nothing_is_overdue(windower: Listener) -> None:
+    """Whatever is missing, no window waits longer than the lateness."""
+    upcoming, clock = windower.references.upcoming(), windower.clock
+    if upcoming is not None and clock is not None:
+        latest = max(sensor.lateness + 2 * sensor.ring.period for sensor in windower.sensors.values())
+        assert upcoming > clock - latest
 
 
 SETTINGS = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])

@@ -1,0 +1,103 @@
+"""Judges JSON lines from standard input until they end, and remembers across restarts where it was."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import BinaryIO, TextIO
+
+from sensorkd.edge.lines import LINE_BYTES, judge_lines
+from sensorkd.edge.predictor import EdgePredictor
+from sensorkd.edge.stream import StreamPredictor
+from sensorkd.errors import BundleError, ConfigError
+
+__all__ = ["StateFile", "numbers_of", "serve"]
+
+# Seconds between two writes where no alarm changed: flash memory wears out.
+SELDOM = 60.0
+
+
+class StateFile:
+    """Where a stream was, on disk: at once when the alarm changes or a recording ends, else once a minute."""
+
+    def __init__(self, path: Path, stream: StreamPredictor) -> None:
+        self.path, self._stream = path, stream
+        self._written, self._last = time.monotonic(), (False, "")
+        if path.exists():
+            try:
+                tree = json.loads(path.read_text(encoding="utf-8"))
+                if not isinstance(tree, dict):
+                    raise ValueError(f"{type(tree).__name__}, expected an object")
+            except (OSError, ValueError) as error:
+                raise BundleError(
+                    "the state of a stream cannot be read",
+                    file=path,
+                    found=error,
+                    mend="remove it: the stream then begins anew",
+                ) from error
+            stream.restore(tree)
+
+    def keep(self, *, now: bool = False) -> None:
+        """Write it if it is time to."""
+        key = (self._stream.alarm_active, self._stream.recording)
+        if not now and key == self._last and time.monotonic() - self._written < SELDOM:
+            return
+        part = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
+        with part.open("w", encoding="utf-8") as handle:
+            json.dump(self._stream.state(), handle)
+            handle.flush()
+            os.fsync(handle.fileno())
+        part.replace(self.path)
+        self._written, self._last = time.monotonic(), key
+
+
+def serve(
+    predictor: EdgePredictor,
+    source: BinaryIO,
+    out: TextIO,
+    *,
+    tell: Callable[[str], None],
+    rates: Mapping[str, float] | None = None,
+    lateness: Mapping[str, float] | None = None,
+    state: Path | None = None,
+    limit: int = LINE_BYTES,
+) -> int:
+    """Judge lines until they end; how many could not be used.
+
+    Args:
+        tell: told of bad lines, of samples that contradict each other, and what came of each input in all.
+        state: a file; None: nothing is remembered. limit: bytes of a line.
+
+    Raises:
+        BundleError: the state is of another stream, or a rate or lateness is of no input.
+    """
+    stream = predictor.stream(rates=rates, lateness=lateness, on_problem=lambda error: tell(str(error)))
+    kept = None if state is None else StateFile(state, stream)
+    bad = judge_lines(
+        stream, source, out, on_bad=tell, after=(lambda: None) if kept is None else kept.keep, limit=limit
+    )
+    if kept is not None:
+        kept.keep(now=True)
+    for name, counters in stream.counters.items():
+        told = ", ".join(f"{count} {what}" for what, count in counters.items() if count)
+        tell(f"{name}: {told or 'nothing came'}")
+    return bad
+
+
+def numbers_of(told: Sequence[str], option: str) -> dict[str, float]:
+    """`NAME=NUMBER` of the command line.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    numbers = {}
+    for item in told:
+        name, _, number = item.partition("=")
+        try:
+            numbers[name] = float(number)
+        except ValueError as error:
+            raise ConfigError(f"{option} takes NAME=NUMBER", found=item, expected=f"{name}=1.5") from error
+    return numbers
