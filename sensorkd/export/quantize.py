@@ -117,6 +117,7 @@ class Quantizer:
                 extra_options={"OpTypesToExcludeOutputQuantization": ["Gemm"]},
             )
             quantizer.quantize_model()
+            quantizer.model.topological_sort()
             onnx.save(quantizer.model.model, target)
         tidy(target)
 

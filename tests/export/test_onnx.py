@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -7,11 +8,13 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from torch import nn
 
 import sensorkd
 from sensorkd.errors import GateError
 from sensorkd.export.gate import compare, presences
 from sensorkd.export.onnx import OPSET, export_onnx, summarise
+from sensorkd.export.tidy import ELEMENTWISE, tidy
 from sensorkd.models.cost import cost_of
 from sensorkd.runs.build import example_inputs
 
@@ -172,3 +175,78 @@ def test_what_cannot_be_exported_is_told_with_its_operation(exported, encodings,
         export_onnx(student, encodings, tmp_path / "model.onnx")
     assert "frontend or encoder" in str(caught.value)
     assert not (tmp_path / "model.onnx").exists()
+
+
+class Awkward(nn.Module):
+    """A stage of a custom encoder with an operation that ONNX has not, or a decision on samples."""
+
+    def __init__(self, inner, operation):
+        super().__init__()
+        self.inner, self.operation = inner, operation
+
+    def forward(self, x):
+        if self.operation == "special_airy_ai":
+            x = torch.special.airy_ai(x)
+        elif x.sum() > 0:
+            x = -x
+        return self.inner(x)
+
+
+@pytest.mark.parametrize(
+    ("operation", "told"),
+    [("special_airy_ai", "operation aten.special_airy_ai"), ("branch", "GuardOnDataDependentSymNode")],
+)
+def test_an_operation_that_does_not_export_is_named_with_its_sensor(
+    exported, encodings, tmp_path, operation, told
+):
+    student = copy.deepcopy(exported["ce"].student)
+    stages = student.encoder("camera").stages
+    stages["stage1"] = Awkward(stages["stage1"], operation)
+    with pytest.raises(GateError, match="cannot be exported to ONNX") as caught:
+        export_onnx(student, encodings, tmp_path / "model.onnx")
+    assert caught.value.inside == "encoder of 'camera'"
+    assert told in str(caught.value)
+    assert not (tmp_path / "model.onnx").exists()
+
+
+def test_constants_have_the_rank_of_what_they_meet(exported):
+    """Otherwise onnxruntime walks frames of one channel pixel by pixel."""
+    model = onnx.shape_inference.infer_shapes(onnx.load(exported["ce"].path))
+    graph = model.graph
+    shapes = {
+        item.name: len(item.type.tensor_type.shape.dim)
+        for item in [*graph.input, *graph.output, *graph.value_info]
+    }
+    shapes |= {item.name: len(item.dims) for item in graph.initializer}
+    numbers = {item.name for item in graph.initializer if np.prod(item.dims) == 1}
+    met = [node for node in graph.node if node.op_type in ELEMENTWISE and numbers & set(node.input)]
+    assert len(met) > 5
+    for node in met:
+        assert len({shapes[name] for name in node.input}) == 1, node.name
+
+
+def test_widening_a_constant_leaves_those_that_meet_it_otherwise_alone(tmp_path):
+    node = onnx.helper.make_node
+    number = onnx.numpy_helper.from_array(np.float32(3), "three")
+    graph = onnx.helper.make_graph(
+        [node("Mul", ["frames", "three"], ["a"]), node("Add", ["row", "three"], ["b"])],
+        "two ranks",
+        [
+            onnx.helper.make_tensor_value_info("frames", onnx.TensorProto.FLOAT, ["batch", 4, 1]),
+            onnx.helper.make_tensor_value_info("row", onnx.TensorProto.FLOAT, ["batch"]),
+        ],
+        [
+            onnx.helper.make_tensor_value_info("a", onnx.TensorProto.FLOAT, ["batch", 4, 1]),
+            onnx.helper.make_tensor_value_info("b", onnx.TensorProto.FLOAT, ["batch"]),
+        ],
+        [number],
+    )
+    path = tmp_path / "model.onnx"
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=9)
+    onnx.save(model, path)
+    tidy(path)
+    assert sorted(tuple(item.dims) for item in onnx.load(path).graph.initializer) == [(1,), (1, 1, 1)]
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    frames, row = np.arange(8, dtype=np.float32).reshape(2, 4, 1), np.array([1, 2], np.float32)
+    found = session.run(["a", "b"], {"frames": frames, "row": row})
+    assert np.array_equal(found[0], frames * 3) and np.array_equal(found[1], row + 3)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import itertools
 import math
 import pickle
 
@@ -230,3 +231,37 @@ def test_a_lone_window_of_several_values_is_its_own_statistics(make_student_of_s
     student.trunk(student.prepare(inputs), torch.tensor([[1, 1], [1, 0], [1, 0]]).float())
     after = statistics(student.encoder("heat"))
     assert not any(torch.equal(value, after[name]) for name, value in before.items())
+
+
+SUBSETS = [names for size in (1, 2, 3) for names in itertools.combinations(("shake", "heat", "camera"), size)]
+
+
+@pytest.mark.parametrize("names", SUBSETS, ids="+".join)
+def test_a_smaller_student_says_what_the_whole_one_says_without_the_others(student, inputs, names):
+    """Whatever of its own sensors is there."""
+    small = student.eval().only(names)
+    presence = torch.tensor(list(itertools.product([0.0, 1.0], repeat=len(names))))[:5]
+    whole = torch.zeros(len(presence), 3)
+    whole[:, [student.modalities.index(name) for name in names]] = presence
+    some = {name: values[: len(presence)] for name, values in inputs.items()}
+    expected = student(some, whole)
+    found = small({name: some[name] for name in names}, presence)
+    for before, after in zip(expected, found, strict=True):
+        assert torch.allclose(before, after, atol=2e-5)
+
+
+def test_a_smaller_student_is_smaller_and_leaves_the_whole_one_alone(student, encodings):
+    before = {name: value.clone() for name, value in student.state_dict().items()}
+    whole = cost_of(student, example_inputs(encodings))
+    small = student.only(["camera", "shake"])
+    assert small.modalities == ("shake", "camera")  # the order of the whole one
+    cost = cost_of(small, example_inputs({name: encodings[name] for name in small.modalities}))
+    assert cost.parameters < whole.parameters and cost.macs < whole.macs
+    assert not [name for name in small.state_dict() if "heat" in name]
+    assert all(torch.equal(before[name], value) for name, value in student.state_dict().items())
+
+
+@pytest.mark.parametrize("names", [[], ["shake", "smell"]])
+def test_a_student_for_sensors_that_are_not_there_is_refused(student, names):
+    with pytest.raises(ValueError, match="expected some of"):
+        student.only(names)
