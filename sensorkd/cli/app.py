@@ -16,6 +16,7 @@ from sensorkd.cli import (
     inspect,
     predict,
     report,
+    sensors,
     stream,
     train,
     validate,
@@ -51,7 +52,7 @@ def _root(
 
 
 for verb in (
-    demo, import_, inspect, validate, train, evaluate, benchmark, report, export, verify, windows, predict,
-    stream,
+    demo, import_, inspect, validate, train, evaluate, sensors, benchmark, report, export, verify, windows,
+    predict, stream,
 ):  # fmt: skip
     app.command(name=verb.__name__.rsplit(".", 1)[-1].rstrip("_"))(verb.run)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import torch
 
+from sensorkd.edge.runtime import open_session
 from sensorkd.export.onnx import export_onnx
+from sensorkd.export.subset import student_for
 from sensorkd.models.cost import cost_of
 from sensorkd.models.student import Student
 from sensorkd.runs.build import example_inputs
@@ -43,24 +44,26 @@ class Footprint:
         return dataclasses.asdict(self)
 
 
-def footprint_of(run: Run) -> Footprint:
+def footprint_of(run: Run, sensors: Sequence[str] | None = None) -> Footprint:
     """Export a run's student to a temporary file, and measure both.
+
+    Args:
+        sensors: measure the smaller student for some of the run's inputs.
 
     Raises:
         GateError: the student cannot be exported.
+        ConfigError: there can be none for these sensors, see `student_for`.
     """
-    student, encodings = run.student(), run.encodings
+    student, encodings = student_for(run, sensors)
     cost = cost_of(student, example_inputs(encodings))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         export_onnx(student, encodings, path)
         size, model = path.stat().st_size, path.read_bytes()
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    session = open_session(model)
     feed: dict[str, Any] = {name: encoding.blank()[None] for name, encoding in encodings.items()}
     feed["presence"] = np.ones((1, len(encodings)), np.float32)
-    times = _times(lambda: session.run(["logits", "embedding"], feed))
+    times = _times(lambda: session.run(feed))
     return Footprint(
         parameters=cost.parameters,
         macs=cost.macs,
