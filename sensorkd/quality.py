@@ -95,17 +95,18 @@ def _worst(bad: Mask) -> float:
 
 def _bad_values(samples: NDArray[Any], limits: Limits) -> dict[str, Mask]:
     low, high = limits.valid_range
-    if np.issubdtype(samples.dtype, np.integer):
+    if samples.dtype.kind in "iu":
         # The limits are moved to the samples, not the samples to the limits: no float copy of a video.
         ends = sorted(((low - limits.offset) / limits.scale, (high - limits.offset) / limits.scale))
-        if ends[0] <= samples.min() and samples.max() <= ends[1]:
+        least, most = _ends(samples)
+        if ends[0] <= least and most <= ends[1]:
             return {}
         return {"out of range": (samples < ends[0]) | (samples > ends[1])}
+    # Scaling keeps the order, and one NaN makes both ends NaN: a good window is known by its ends.
+    one, other = (float(end) * limits.scale + limits.offset for end in _ends(samples))
+    if low <= one <= high and low <= other <= high and math.isfinite(one) and math.isfinite(other):
+        return {}
     with np.errstate(over="ignore"):
-        # Scaling keeps the order, and one NaN makes both ends NaN: a good window is known by its ends.
-        ends = sorted(float(end * limits.scale + limits.offset) for end in (samples.min(), samples.max()))
-        if all(math.isfinite(end) and low <= end <= high for end in ends):
-            return {}
         physical = samples * limits.scale + limits.offset
     finite = np.isfinite(physical)
     inside = (physical >= low) & (physical <= high)
@@ -114,13 +115,18 @@ def _bad_values(samples: NDArray[Any], limits: Limits) -> dict[str, Mask]:
     return {"not finite": ~finite, "out of range": finite & ~inside}
 
 
+def _ends(samples: NDArray[Any]) -> tuple[Any, Any]:
+    """The smallest and the largest sample; NaN if there is any."""
+    return np.minimum.reduce(samples, axis=None), np.maximum.reduce(samples, axis=None)
+
+
 def _saturated(samples: NDArray[Any], limits: Limits) -> Mask | None:
     if limits.full_scale is not None:
         ends = sorted((end - limits.offset) / limits.scale for end in limits.full_scale)
         # Half a step inwards, so that rounding to the stored step does not hide the end.
-        step = 0.5 if np.issubdtype(samples.dtype, np.integer) else 1e-6 * (ends[1] - ends[0])
+        step = 0.5 if samples.dtype.kind in "iu" else 1e-6 * (ends[1] - ends[0])
         low, high = ends[0] + step, ends[1] - step
-    elif np.issubdtype(samples.dtype, np.integer) and samples.dtype.itemsize > 1:
+    elif samples.dtype.kind in "iu" and samples.dtype.itemsize > 1:
         kind = np.iinfo(samples.dtype)
         # The lowest unsigned number is how a sensor at rest says nought.
         low, high = (kind.min if kind.min < 0 else -math.inf), kind.max

@@ -85,6 +85,9 @@ class EdgePredictor:
         threads: int = 1,
     ) -> None:
         self.bundle, self.precision, self.runtime = bundle, precision, runtime
+        self._names = tuple(bundle.description.inputs)
+        self._shapes = {name: encoding.shape for name, encoding in bundle.description.inputs.items()}
+        self._dtypes = {name: np.dtype(item.dtype) for name, item in bundle.description.inputs.items()}
         self._session = open_session(
             bundle.model_in(precision), runtime=runtime, threads=threads, file=bundle.folder
         )
@@ -119,7 +122,8 @@ class EdgePredictor:
             BundleError: an unknown input, or another shape or dtype than the bundle's.
         """
         arrays, here = self._checked(inputs, presence)
-        logits, embedding = self._session.run({**arrays, "presence": here})
+        arrays["presence"] = here
+        logits, embedding = self._session.run(arrays)
         shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
         description = self.bundle.description
         return Predictions(
@@ -128,7 +132,7 @@ class EdgePredictor:
             embedding=embedding,
             presence=here,
             classes=description.classes,
-            inputs=tuple(description.inputs),
+            inputs=self._names,
         )
 
     def _checked(
@@ -151,15 +155,16 @@ class EdgePredictor:
                 here[:, column] = 0
                 continue
             values = np.asarray(inputs[name])
-            if values.shape[1:] != encoding.shape or values.dtype != np.dtype(encoding.dtype):
+            if values.shape[1:] != self._shapes[name] or values.dtype != self._dtypes[name]:
                 raise BundleError(
                     f"input {name!r} is not what the model expects",
                     found=f"{values.dtype} (W, {', '.join(map(str, values.shape[1:]))})",
                     expected=f"{encoding.dtype} (W, {', '.join(map(str, encoding.shape))})",
                     mend="`sensorkd windows` writes them as they should be",
                 )
-            for row in np.flatnonzero(here[:, column]):
-                here[row, column] = encoding.is_present(1.0, encoding.assess(values[row]).usable)
+            for row, given in enumerate(here[:, column].tolist()):
+                if given:
+                    here[row, column] = encoding.is_present(1.0, encoding.assess(values[row]).usable)
             arrays[name] = values
         return arrays, here
 
