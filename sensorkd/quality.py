@@ -18,6 +18,8 @@ __all__ = ["FAULTS", "Limits", "Quality", "assess", "holds_still"]
 FAULTS = ("not finite", "out of range", "saturated", "stuck", "frozen", "blank")
 # Fewer equal values in a row than this prove nothing: a coarse sensor of a quiet machine repeats itself.
 FEWEST_SAMPLES, FEWEST_FRAMES = 100, 4
+# What the graph can hold, whatever the limits allow.
+LARGEST = float(np.finfo(np.float32).max)
 
 Mask = NDArray[np.bool_]
 
@@ -104,7 +106,7 @@ def _bad_values(samples: NDArray[Any], limits: Limits) -> dict[str, Mask]:
         return {"out of range": (samples < ends[0]) | (samples > ends[1])}
     # Scaling keeps the order, and one NaN makes both ends NaN: a good window is known by its ends.
     one, other = (float(end) * limits.scale + limits.offset for end in _ends(samples))
-    if low <= one <= high and low <= other <= high and math.isfinite(one) and math.isfinite(other):
+    if max(low, -LARGEST) <= min(one, other) and max(one, other) <= min(high, LARGEST):
         return {}
     with np.errstate(over="ignore"):
         physical = samples * limits.scale + limits.offset
