@@ -14,10 +14,11 @@ __all__ = ["Chain", "Piece"]
 
 
 class Piece:
-    """Samples in a row from t0 on; told: how many the newest chunk had, of which it holds a part."""
+    """Samples in a row from t0 until end, ns. told: how many the newest chunk had, of which it has a part."""
 
-    def __init__(self, t0: int, samples: NDArray[Any], told: int) -> None:
-        self.t0, self.count, self.told = t0, len(samples), told
+    def __init__(self, t0: int, samples: NDArray[Any], rate: float, told: int) -> None:
+        self.t0, self.count, self.told, self._rate = t0, len(samples), told, rate
+        self.end = t0 + timeline.duration(rate, len(samples))
         self._buffer = np.array(samples)
 
     @property
@@ -34,6 +35,7 @@ class Piece:
             self._buffer = grown
         self._buffer[self.count : total] = samples
         self.count, self.told = total, len(samples)
+        self.end = self.t0 + timeline.duration(self._rate, total)
 
 
 @dataclass(frozen=True)

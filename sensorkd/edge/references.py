@@ -24,13 +24,14 @@ class References(abc.ABC):
     def settled(self, time: int, sensor: Sensor, clock: int) -> bool:
         """Whether nothing that `sensor` may still send would move the next one, `time`."""
 
-    @abc.abstractmethod
     def pass_on(self, time: int, empty_until: int) -> int:
         """The window before `time` is closed, and those without any sample, before `empty_until` and later.
 
         Returns:
             ns, the last of them.
         """
+        self.last = time
+        return time
 
     @abc.abstractmethod
     def earliest(self, clock: int) -> int | None:
@@ -89,22 +90,13 @@ class BurstEnds(References):
             return True
         return clock - sensor.lateness > time + sensor.ring.slack_before(time)
 
-    def pass_on(self, time: int, empty_until: int) -> int:
-        """What would go on with a burst that is closed comes too late."""
-        self.last = time
-        self._raise_closed(time + self._sensor.ring.slack_before(time) + 1)
-        return time
-
     def earliest(self, clock: int) -> int | None:
         """The end of the first open burst, unless another before it can still come."""
-        watermark = clock - self._sensor.lateness
-        self._raise_closed(watermark)
+        ring, watermark = self._sensor.ring, clock - self._sensor.lateness
+        # What would go on with a burst that was judged, or would be one before it, comes too late.
+        ring.closed = watermark if ring.closed is None else max(ring.closed, watermark)
         upcoming = self.upcoming()
         return watermark if upcoming is None else min(upcoming, watermark)
-
-    def _raise_closed(self, time: int) -> None:
-        ring = self._sensor.ring
-        ring.closed = time if ring.closed is None else max(ring.closed, time)
 
 
 class NoReferences(References):
@@ -117,11 +109,6 @@ class NoReferences(References):
     def settled(self, time: int, sensor: Sensor, clock: int) -> bool:
         """At the mark only."""
         return False
-
-    def pass_on(self, time: int, empty_until: int) -> int:
-        """There is one window."""
-        self.last = time
-        return time
 
     def earliest(self, clock: int) -> int | None:
         """All samples are needed."""

@@ -135,13 +135,13 @@ class Ring:
 
     def evict(self, before: int) -> None:
         """Forget whole pieces that end before `before` (ns); what would precede them comes too late then."""
-        while self._pieces and self._end(self._pieces[0]) <= before:
+        while self._pieces and self._pieces[0].end <= before:
             self._gaps += self._gap_in_front()
             begin, gone = self._origin()
             piece = self._pieces.pop(0)
             if self._stillness is not None:
                 self._stillness.push(piece.samples)
-            self._gone = _Gone(begin, self._end(piece), gone + piece.count, piece.told)
+            self._gone = _Gone(begin, piece.end, gone + piece.count, piece.told)
             closed = self._gone.end - int(self.period / 2)
             self.closed = closed if self.closed is None else max(self.closed, closed)
 
@@ -180,14 +180,11 @@ class Ring:
     def _time(self, piece: Piece, index: int) -> int:
         return int(timeline.sample_times(piece.t0, self.rate, index))
 
-    def _end(self, piece: Piece) -> int:
-        return self._time(piece, piece.count)
-
     def _slack(self, told: int) -> int:
         return round(self.period * (0.5 + self.tolerance * told))
 
     def _goes_on(self, piece: Piece, time: int) -> bool:
-        return abs(time - self._end(piece)) <= self._slack(piece.told)
+        return abs(time - piece.end) <= self._slack(piece.told)
 
     def _chain(self, index: int) -> Chain:
         first = last = index
@@ -219,7 +216,7 @@ class Ring:
             if not len(here):
                 continue
             same = _same(samples[here], piece.samples[places[here]])
-            edge = (self._goes_on(piece, time) and end > self._end(piece) + self.period / 2) or (
+            edge = (self._goes_on(piece, time) and end > piece.end + self.period / 2) or (
                 abs(piece.t0 - end) <= slack and time < piece.t0 - self.period / 2
             )
             taken[here] = same if edge else True
@@ -231,13 +228,13 @@ class Ring:
         if index:
             piece = self._pieces[index - 1]
             room = self._block - piece.count
-            if len(samples) <= room and abs(time - self._end(piece)) <= NEAR * self.period:
+            if len(samples) <= room and abs(time - piece.end) <= NEAR * self.period:
                 piece.extend(samples, self._block)
                 return
         for first in range(0, len(samples), self._block):
             begin = int(timeline.sample_times(time, self.rate, first))
             part = samples[first : first + self._block]
-            self._pieces.insert(index, Piece(begin, part, len(samples)))
+            self._pieces.insert(index, Piece(begin, part, self.rate, len(samples)))
             index += 1
 
 
