@@ -20,9 +20,9 @@ class References(abc.ABC):
     def upcoming(self) -> int | None:
         """ns, the next one as far as the samples tell; None when they do not."""
 
-    @abc.abstractmethod
     def settled(self, time: int, sensor: Sensor, clock: int) -> bool:
         """Whether nothing that `sensor` may still send would move the next one, `time`."""
+        return True
 
     def pass_on(self, time: int, empty_until: int) -> int:
         """The window before `time` is closed, and those without any sample, before `empty_until` and later.
@@ -55,10 +55,6 @@ class HopGrid(References):
             if sensor.ring.start is not None
         ]
         return min(starts, default=None)
-
-    def settled(self, time: int, sensor: Sensor, clock: int) -> bool:
-        """A sensor that comes earlier than all others moves where the grid begins."""
-        return self.last is not None or clock - sensor.lateness >= time
 
     def pass_on(self, time: int, empty_until: int) -> int:
         """However long the sensors were silent, this takes no time."""
@@ -105,10 +101,6 @@ class NoReferences(References):
     def upcoming(self) -> int | None:
         """Never by itself."""
         return None
-
-    def settled(self, time: int, sensor: Sensor, clock: int) -> bool:
-        """At the mark only."""
-        return False
 
     def earliest(self, clock: int) -> int | None:
         """All samples are needed."""

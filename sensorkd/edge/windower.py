@@ -203,7 +203,8 @@ class Windower:
         earliest = self.references.earliest(clock)
         if earliest is not None:
             for sensor in self.sensors.values():
-                sensor.ring.evict(earliest - sensor.keep)
+                # No window may need it, but what is not late must not be counted as such.
+                sensor.ring.evict(min(earliest - sensor.keep, clock - sensor.lateness))
 
     def _settled(self, time: int, clock: int) -> bool:
         return all(

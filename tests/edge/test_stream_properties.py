@@ -116,13 +116,10 @@ def check(inputs: dict[str, Any], arriving: list[Chunk], **how: Any) -> None:
 
 
 def too_late(windower: Listener, chunk: Chunk) -> int:
-    """How many samples of a chunk may be dropped: they are too late, needed by no window, or come again."""
+    """How many samples of a chunk may be dropped: they come later than their lateness, or once more."""
     if windower.clock is None:
         return 0
-    sensor, upcoming = windower.sensors[chunk.name], windower.references.upcoming()
-    latest = windower.clock - sensor.lateness
-    if upcoming is not None:
-        latest = max(latest, upcoming - sensor.keep)
+    latest = windower.clock - windower.sensors[chunk.name].lateness
     times = sample_times(chunk.t0, chunk.rate, chunk.first + np.arange(len(chunk.samples))).tolist()
     return sum(time < latest or time in windower.taken[chunk.name] for time in times)
 
