@@ -1,0 +1,205 @@
+"""JSON lines in, verdicts out; a bad line is named and the stream goes on."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from sensorkd.alarms import AlarmRule
+from sensorkd.edge import EdgeBundle, EdgePredictor
+from sensorkd.edge import __main__ as command
+from sensorkd.edge.lines import judge_lines, judge_message
+from sensorkd.errors import BundleError
+from sensorkd.timeline import SECOND
+
+GOOD = {"stream": "heat", "time": 0, "samples": [[400], [401], [402], [403]]}
+
+
+@pytest.fixture
+def stream(bundle_folder, redescribe):
+    redescribe(alarm=AlarmRule(("calm",), 0.5).to_json())
+    return EdgePredictor(EdgeBundle.open(bundle_folder)).stream()
+
+
+def taken(stream, message):
+    judge_message(stream, json.dumps(message).encode())
+    chain = stream._windower.sensors[message["stream"]].ring.chain_before(10**19)
+    return chain.t0, chain.read(0, chain.count)
+
+
+def test_numbers_base64_and_physical_values_are_the_same_samples(stream):
+    whole = {**GOOD, "samples": [[400], [-401], [402], [403]]}
+    content = base64.b64encode(np.array([400, -401, 402, 403], "<i2").tobytes()).decode()
+    for message in (
+        whole,
+        {**whole, "samples": {"base64": content, "dtype": "int16", "shape": [4, 1]}},
+        {**whole, "samples": [[40.0], [-40.1], [40.2], [40.3]], "physical": True},
+        {**whole, "samples": [400, -401, 402, 403]},
+    ):
+        judge_message(stream, b'{"end": true}')
+        time, samples = taken(stream, message)
+        assert (time, samples[:, 0].tolist(), samples.dtype) == (0, [400, -401, 402, 403], np.int16)
+
+
+@pytest.mark.parametrize(
+    ("time", "ns"),
+    [
+        (1_700_000_000_123_456_789, 1_700_000_000_123_456_789),
+        ("2023-11-14T22:13:20.123456789Z", 1_700_000_000_123_456_789),
+        ("2023-11-14T23:13:20.5+01:00", 1_700_000_000_500_000_000),
+        ("1969-12-31T23:59:59.75Z", -250_000_000),
+    ],
+)
+def test_times_are_exact(stream, time, ns):
+    assert taken(stream, {**GOOD, "time": time})[0] == ns
+
+
+def test_a_time_for_each_sample(stream):
+    assert taken(stream, {**GOOD, "time": [300_000_000, 0, 200_000_000, 100_000_000]})[1][:, 0].tolist() == [
+        401,
+        403,
+        402,
+        400,
+    ]
+
+
+def test_null_is_what_was_not_measured(stream):
+    message = {"stream": "shake", "time": 0, "samples": [[0.5, None], [1.0, 2.0]]}
+    assert np.isnan(taken(stream, message)[1][0, 1])
+
+
+def packed(content: str, dtype: str, shape: list[int]) -> bytes:
+    return json.dumps({**GOOD, "samples": {"base64": content, "dtype": dtype, "shape": shape}}).encode()
+
+
+BAD = {
+    b"": None,
+    b"{": "not JSON",
+    b"\xff{}": "not JSON",
+    b"[" * 100_000: "not JSON",
+    b"[1]": "not an object",
+    b"{}": "not an object",
+    b'{"steam": "heat", "time": 0}': "did you mean 'stream'",
+    b'{"stream": "heet", "time": 0, "samples": []}': "did you mean 'heat'",
+    b'{"stream": ["heat"], "time": 0, "samples": []}': "no such input",
+    b'{"stream": "heat", "time": 0}': "no array",
+    b'{"stream": "heat", "time": 0, "samples": [[1], [2, 3]]}': "no array",
+    b'{"stream": "heat", "time": 0, "samples": [["1"]]}': "int16",
+    b'{"stream": "heat", "time": 0, "samples": [[1.5]]}': "int16",
+    b'{"stream": "heat", "time": 0, "samples": [[true]]}': "int16",
+    b'{"stream": "heat", "time": 0, "samples": [[40000]]}': "int16",
+    b'{"stream": "heat", "time": 0, "samples": [[99999999999999999999999]]}': "int16",
+    b'{"stream": "heat", "time": 0, "samples": [[1, 2]]}': "(n, 1)",
+    b'{"stream": "heat", "time": 1.5, "samples": [[1]]}': "no time",
+    b'{"stream": "heat", "time": true, "samples": [[1]]}': "no time",
+    b'{"stream": "heat", "samples": [[1]]}': "no time",
+    b'{"stream": "heat", "time": "2024-03-01T06:00:00", "samples": [[1]]}': "offset from UTC",
+    b'{"stream": "heat", "time": [1, 2], "samples": [[1]]}': "nanoseconds",
+    b'{"stream": "heat", "time": 9999999999999999999, "samples": [[1]]}': "no time",
+    packed("AAA", "int16", [1, 1]): "base64",
+    packed("AAA=", "int16", [9, 1]): "2 bytes",
+    packed("AAA=", "O", [1, 1]): "base64",
+    packed("AAA=", "int16", [-1, 1]): "base64",
+    packed("", "int16", [0, 99999999999999]): "heat",
+    packed("AAAA", "uint8", [3, 1]): "int16",
+    b'{"begin": 4}': "name must be text",
+    b'{"time": [1]}': "one time",
+    b"x" * 5000: "too long",
+}
+
+
+@pytest.mark.parametrize("bad", BAD, ids=range(len(BAD)))
+def test_a_bad_line_is_named_and_the_stream_goes_on(stream, bad):
+    good = json.dumps(GOOD).encode()
+    later = json.dumps({**GOOD, "time": 2 * SECOND}).encode()
+    told, out = [], io.StringIO()
+    limit = 200_000 if bad.startswith(b"[[") else 1000
+    lines = io.BytesIO(good + b"\n" + bad + b"\n" + later)
+    count = judge_lines(stream, lines, out, on_bad=told.append, limit=limit)
+    assert [json.loads(line)["time"] for line in out.getvalue().splitlines()] == [400_000_000, 2_400_000_000]
+    assert count == len(told) == (BAD[bad] is not None)
+    if BAD[bad] is not None:
+        assert told[0].startswith("line 2: ")
+        assert BAD[bad] in told[0]
+        assert len(told[0]) < 1000
+
+
+def test_a_line_too_long_at_the_end_is_told_too(stream):
+    told = []
+    assert judge_lines(stream, io.BytesIO(b"x" * 5000), io.StringIO(), on_bad=told.append, limit=100) == 1
+    assert told[0].startswith("line 1: too long")
+
+
+def test_a_message_is_refused_whole(stream):
+    with pytest.raises(BundleError):
+        judge_message(stream, b'{"stream": "heat", "time": 0, "samples": [[1], [2, 3]]}')
+    assert stream.held_bytes == 0
+
+
+def test_a_device_judges_lines(bundle_folder, redescribe, tmp_path):
+    redescribe(alarm=AlarmRule(("calm",), 0.01).to_json())
+    lines = [{**GOOD, "time": start * 400_000_000} for start in (0, 1, 1, 2)]
+    content = "".join(json.dumps(line) + "\n" for line in [*lines, {"begin": "b"}, GOOD]) + "nonsense\n"
+    state = tmp_path / "state.json"
+    result = subprocess.run(
+        [sys.executable, "-m", "sensorkd.edge", "stream", str(bundle_folder), "--state", str(state)],
+        input=content,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert "line 7: not JSON" in result.stderr
+    assert "heat: 16 accepted, 4 duplicate" in result.stderr
+    assert "Traceback" not in result.stderr
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [(row["recording"], row["time"] // 1_000_000) for row in rows] == [
+        ("", 400),
+        ("", 800),
+        ("", 1200),
+        ("b", 400),
+    ]
+    assert rows[0]["event"] == "raised"
+    assert rows[0]["missing"] == {"shake": "silent"}
+    kept = json.loads(state.read_text())
+    assert (kept["recording"], kept["alarm"]["active"]) == ("b", True)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", "\x00"])
+def test_a_state_file_that_is_none_is_refused(bundle_folder, tmp_path, capsys, content):
+    path = tmp_path / "state.json"
+    path.write_text(content)
+    assert command.main(["stream", str(bundle_folder), "--state", str(path)]) == 2
+    assert "begins anew" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["shake", "shake=fast", "shape=3"])
+def test_an_option_that_makes_no_sense_is_told(bundle_folder, capsys, option):
+    assert command.main(["stream", str(bundle_folder), "--rate", option]) == 2
+    assert "shake" in capsys.readouterr().err
+
+
+def test_windows_of_a_file_get_alarms_recording_by_recording(
+    bundle_folder, redescribe, make_samples, tmp_path
+):
+    redescribe(alarm=AlarmRule(("calm",), 1e-9, clear_count=9).to_json())
+    windows, out = make_samples(4), tmp_path / "out.jsonl"
+    presence = np.array([[0, 0], [1, 1], [1, 1], [0, 0]])
+    arrays = {f"input.{name}": values for name, values in windows.items()}
+    np.savez(
+        tmp_path / "w.npz",
+        presence=presence,
+        t_ref=np.array([9, 3, 5, 1]),
+        recording=np.array(["a", "a", "b", "b"]),
+        **arrays,
+    )
+    assert command.main(["predict", str(bundle_folder), str(tmp_path / "w.npz"), "--out", str(out)]) == 0
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    # A window without any sensor raises none, but it does not clear the one of the window before it either.
+    assert [row["alarm"] for row in rows] == [True, True, True, False]
