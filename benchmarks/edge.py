@@ -4,10 +4,10 @@
     OMP_NUM_THREADS=1 python benchmarks/edge.py RUN BUNDLE [--rounds 400] [--out FILE]
 
 All ways judge the same window in turn, a few times each, so that what else the computer does meets all of
-them alike. The floor is the multiply-accumulates of the student over the largest rate of products that a matrix
-product reaches here in the same run. Accuracies are of the run's test groups. MiniRocket and its ridge are
-trained on the run's training windows, warm, on the signals alone; the student next to it is the smaller one
-for those same sensors.
+them alike. The floor is the multiply-accumulates of the student over the largest rate of products that a
+matrix product reaches here in the same run. Accuracies are of the run's test groups. MiniRocket and its ridge
+are trained on the run's training windows, warm, on the signals alone; the student next to it is the smaller
+one for those same sensors.
 
 Exit code 1 when `predict` costs more than 1.25 of the bare call of the runtime, int8 more than 0.7 of float, or
 MiniRocket less than ten times the student for its sensors, or is right more often; all rows are printed first.
