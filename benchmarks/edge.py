@@ -9,8 +9,9 @@ matrix product reaches here in the same run. Accuracies are of the run's test gr
 are trained on the run's training windows, warm, on the signals alone; the student next to it is the smaller
 one for those same sensors.
 
-Exit code 1 when `predict` costs more than 1.25 of the bare call of the runtime, int8 more than 0.7 of float, or
-MiniRocket less than ten times the student for its sensors, or is right more often; all rows are printed first.
+Exit code 1 when `predict` costs more than 1.25 of the bare call of the runtime, int8 more than 0.7 of float,
+or MiniRocket less than ten times the student for its sensors, or is right more often; all rows are printed
+first.
 """
 
 from __future__ import annotations
@@ -51,8 +52,8 @@ IMPORTS = {
 
 @dataclass(frozen=True)
 class Way:
-    """act: judges one window. macs: what it must compute, 0 where that is not the student. accuracy: on the test
-    groups, None where it is that of another row.
+    """act: judges one window. macs: what it must compute, 0 where that is not the student. accuracy: on the
+    test groups, None where it is that of another row.
     """
 
     act: Callable[[], object]
