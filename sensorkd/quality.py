@@ -65,11 +65,10 @@ def assess(samples: NDArray[Any], limits: Limits) -> Quality:
         return Quality(0.0, np.zeros(len(FAULTS), np.float32))
     bad = _bad_values(samples, limits)
     if samples.ndim == 2:
-        for fault, found in (
-            ("saturated", _saturated(samples, limits)),
-            ("stuck", _stuck(samples, limits.stuck_run)),
-        ):
-            bad |= {} if found is None else {fault: found}
+        if (saturated := _saturated(samples, limits)) is not None:
+            bad["saturated"] = saturated
+        if (stuck := _stuck(samples, limits.stuck_run)) is not None:
+            bad["stuck"] = stuck
     else:
         bad |= _bad_frames(samples, limits)
     shares = np.zeros(len(FAULTS), np.float32)
