@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import pandas as pd
 import pytest
 
 from sensorkd.cli.__main__ import main
+from sensorkd.recordings import open_recordings
+from sensorkd.timeline import SECOND
 from tests.press_run import write_press
 
 CUT, SPAN = 30.0, 4.0
@@ -48,3 +51,25 @@ def test_what_the_other_sensor_shows_is_still_found(
     assert set(late["missing"]) == {"heat"}
     # The bundle answers for a plant where little is worn, and may miss a window or two.
     assert late["p.worn"].mean() > 5 * table[(table["time"] > 33) & (table["time"] < 40)]["p.worn"].mean()
+
+
+def test_streamed_as_lines_the_same_verdicts_and_alarms_come_out(
+    press_bundle: Path, life: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["predict", str(press_bundle), str(life), "--json"]) == 0
+    wanted: list[dict[str, Any]] = json.loads(capsys.readouterr().out)["predictions"]
+    (recording,) = open_recordings([life])
+    lines = []
+    for half in range(120):
+        for name, many in (("shake", 50), ("heat", 1)):
+            samples = recording.streams[name].read(half * many, (half + 1) * many).tolist()
+            if samples:
+                lines.append(json.dumps({"stream": name, "time": half * SECOND // 2, "samples": samples}))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("\n".join(lines).encode())))
+    assert main(["stream", str(press_bundle)]) == 0
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["time"] / SECOND for row in found] == pytest.approx([row["time"] for row in wanted])
+    for name in ("verdict", "alarm"):
+        assert [row[name] for row in found] == [row[name] for row in wanted]
+    assert ["+".join(row["missing"]) for row in found] == [row["missing"] for row in wanted]
+    assert [row["p.worn"] for row in found] == pytest.approx([row["p.worn"] for row in wanted], abs=1e-5)

@@ -13,7 +13,7 @@ from sensorkd.errors import BundleError
 from sensorkd.timeline import SECOND
 
 HOP = 400_000_000
-RULE = AlarmRule(("calm",), 0.9, raise_count=2, raise_within=3)
+RULE = AlarmRule(("calm",), 0.999, raise_count=2, raise_within=3)
 
 
 @pytest.fixture
