@@ -29,7 +29,7 @@ def small(press_run, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def windows(press_run):
-    """Those in which both sensors are there: the first ones lie before the temperature has filled its span."""
+    """Those in which both sensors are there: the first lie before the temperature has filled its span."""
     arrays = held_out_windows(press_run)
     return arrays.select(np.flatnonzero(arrays.presence.all(axis=1)))
 
