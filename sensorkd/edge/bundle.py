@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from sensorkd.alarms import AlarmRule
 from sensorkd.edge.precision import PRECISIONS, Int8Model, Precision
+from sensorkd.edge.unknown_rule import UnknownRule
 from sensorkd.encoding import InputEncoding
 from sensorkd.errors import BundleError
 
@@ -25,6 +26,7 @@ __all__ = ["BundleDescription", "EdgeBundle", "sha256_of"]
 SCHEMA = "bundle-1.0"
 DESCRIPTION, MODEL, GOLDEN, CARD = "bundle.json", "model.onnx", "golden.npz", "README.md"
 INT8 = "model.int8.onnx"
+STATISTICS = "statistics.npz"
 # What this version can do for bundles that ask for it in `requires`.
 CAPABILITIES: frozenset[str] = frozenset()
 
@@ -39,7 +41,8 @@ class BundleDescription:
     embedding: its size. tolerance: largest difference between the logits of golden.npz and the
     device's. macs, parameters: of one window. files: name -> SHA-256. requires: what a runtime must be
     able to do; one that cannot refuses the bundle. extra: for the user. int8: of `model.int8.onnx`; None
-    where there is none. alarm: when verdicts raise one; None: never.
+    where there is none. alarm: when verdicts raise one; None: never. unknown: how far off a window may lie;
+    None: no window is ever called unknown.
     """
 
     sensorkd: str
@@ -58,6 +61,7 @@ class BundleDescription:
     schema: Literal["bundle-1.0"] = "bundle-1.0"
     int8: Int8Model | None = None
     alarm: AlarmRule | None = None
+    unknown: UnknownRule | None = None
 
     def __post_init__(self) -> None:
         checks = {
@@ -70,6 +74,8 @@ class BundleDescription:
             "`alarm` must call some of the classes normal, and not all": self.alarm is None
             or set(self.alarm.normal) < set(self.classes),
             f"`files` must name {INT8} where `int8` tells of it": self.int8 is None or INT8 in self.files,
+            f"`files` must name {STATISTICS} where `unknown` tells of it": self.unknown is None
+            or STATISTICS in self.files,
         }
         for problem, good in checks.items():
             if not good:
@@ -98,6 +104,8 @@ class BundleDescription:
             fields["int8"] = Int8Model.from_json(fields["int8"])
         if fields.get("alarm") is not None:
             fields["alarm"] = AlarmRule.from_json(fields["alarm"])
+        if fields.get("unknown") is not None:
+            fields["unknown"] = UnknownRule.from_json(fields["unknown"])
         return cls(**fields)
 
 

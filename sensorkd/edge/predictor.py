@@ -5,6 +5,7 @@ Axes: W windows, K inputs, N classes, E embedding.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,10 +15,13 @@ from numpy.typing import NDArray
 
 from sensorkd.alarms import AlarmRule, window_scores
 from sensorkd.edge.bundle import EdgeBundle
+from sensorkd.edge.novelty import novelty_of
 from sensorkd.edge.precision import Precision
 from sensorkd.edge.runtime import Runtime, open_session
+from sensorkd.edge.statistics import Statistics
 from sensorkd.edge.stream import StreamPredictor
 from sensorkd.edge.verification import REPEATS, Verification, verify
+from sensorkd.edge.versions import Versions
 from sensorkd.errors import BundleError, nearest
 
 __all__ = ["EdgePredictor", "Predictions"]
@@ -25,12 +29,15 @@ __all__ = ["EdgePredictor", "Predictions"]
 
 @dataclass(frozen=True)
 class Predictions:
-    """probabilities: (W, N), their sum is 1. embedding: (W, E). presence: (W, K) as it was used."""
+    """probabilities: (W, N), their sum is 1. embedding: (W, E). presence: (W, K) as it was used. unknown:
+    (W,) whether a window is unlike all that the model knows, so that its verdict means little.
+    """
 
     logits: NDArray[np.float32]
     probabilities: NDArray[np.float32]
     embedding: NDArray[np.float32]
     presence: NDArray[np.float32]
+    unknown: NDArray[np.bool_]
     classes: tuple[str, ...]
     inputs: tuple[str, ...]
 
@@ -49,17 +56,22 @@ class Predictions:
         return window_scores(rule, self.logits, self.presence, self.classes)
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row a window: verdict, its probability, what was missing, every class's probability."""
+        """One row a window: verdict, its probability, what was missing, whether it is unknown, every class's
+        probability.
+        """
         return [
             {
                 "verdict": verdict,
                 "probability": round(float(row.max()), 6),
                 "missing": missing,
+                "unknown": unknown,
                 **{
                     f"p.{name}": round(float(value), 6) for name, value in zip(self.classes, row, strict=True)
                 },
             }
-            for verdict, missing, row in zip(self.verdicts, self.missing, self.probabilities, strict=True)
+            for verdict, missing, unknown, row in zip(
+                self.verdicts, self.missing, self.unknown.tolist(), self.probabilities, strict=True
+            )
         ]
 
 
@@ -107,6 +119,9 @@ class EdgePredictor:
                 found=f"{self._session.classes} logits",
                 expected=f"{len(bundle.description.classes)}, one a class",
             )
+        self.statistics = Statistics.of(bundle)
+        self.learned = Versions(bundle).current(self.statistics)
+        self._novelty = novelty_of(self.statistics, bundle.description.unknown, self.learned)
 
     def predict(
         self, inputs: Mapping[str, NDArray[Any]], presence: NDArray[np.floating[Any]] | None = None
@@ -124,12 +139,18 @@ class EdgePredictor:
         arrays, here = self._checked(inputs, presence)
         arrays["presence"] = here
         logits, embedding = self._session.run(arrays)
+        classes = self.bundle.description.classes
+        if self.learned is not None:
+            logits, classes = self.learned(logits, embedding), self.learned.classes
         return Predictions(
             logits=logits,
             probabilities=_softmax(logits),
             embedding=embedding,
             presence=here,
-            classes=self.bundle.description.classes,
+            unknown=np.zeros(len(here), bool)
+            if self._novelty is None
+            else self._novelty.unknown(embedding, here),
+            classes=classes,
             inputs=self._names,
         )
 
@@ -182,7 +203,14 @@ class EdgePredictor:
         Raises:
             GateError: the logits differ by more than the bundle's tolerance, or a verdict differs.
         """
-        return verify(self, repeats=repeats)
+        return verify(self.as_trained(), repeats=repeats)
+
+    def as_trained(self) -> EdgePredictor:
+        """The same without what an update has taught it."""
+        trained = copy.copy(self)
+        trained.learned = None
+        trained._novelty = novelty_of(self.statistics, self.bundle.description.unknown, None)
+        return trained
 
 
 def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

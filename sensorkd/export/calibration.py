@@ -20,7 +20,7 @@ from sensorkd.runs.run import Run
 from sensorkd.windows.failures import Failures
 from sensorkd.windows.read import WindowArrays, read_readable
 
-__all__ = ["Calibration", "calibration_of", "check_ranges"]
+__all__ = ["Calibration", "calibration_of", "check_ranges", "labels_among", "spread"]
 
 RANGE_WINDOWS, JUDGED_WINDOWS = 128, 256
 
@@ -56,7 +56,7 @@ def calibration_of(run: Run) -> Calibration:
     ranges = ranges.select(np.flatnonzero(all_finite(ranges.inputs, len(ranges))))
     windows, kept = _read(planned, run, judged)
     check_ranges(ranges.inputs, len(ranges))
-    return Calibration(side, ranges, windows, _numbers(planned, run.classes, judged[kept]))
+    return Calibration(side, ranges, windows, labels_among(planned, run.classes, judged[kept]))
 
 
 def spread(rows: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
@@ -99,7 +99,7 @@ def _read(planned: Planned, run: Run, rows: NDArray[np.int64]) -> tuple[WindowAr
     return windows, kept
 
 
-def _numbers(planned: Planned, classes: Sequence[str], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+def labels_among(planned: Planned, classes: Sequence[str], rows: NDArray[np.int64]) -> NDArray[np.int64]:
     """Labels by number of the run's classes: archives may have changed since it was trained."""
     known = [classes.index(name) if name in classes else -1 for name in planned.classes]
     return np.array([-1 if label < 0 else known[label] for label in planned.labels[rows]], np.int64)

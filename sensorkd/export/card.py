@@ -37,8 +37,8 @@ Any subset of the inputs gives a verdict; each verdict says what was missing.
 - {description.parameters:,} parameters, {description.macs:,} multiply-accumulates a window,
   {model_bytes:,} bytes.
 - Trained on {", ".join(groups["train"])}; held out: {", ".join(groups["test"]) or "nothing"}.
-{_int8(description)}- Exported and trained model compared on {comparison.windows} windows, held-out ones under
-  subsets of the sensors: outputs within {comparison.largest_difference:.2g}; {comparison.excluded} had no
+{_int8(description)}{_unknown(description)}- Exported and trained model compared on
+  {comparison.windows} windows, held-out ones under subsets of the sensors: outputs within {comparison.largest_difference:.2g}; {comparison.excluded} had no
   clear verdict.
 
     python -m sensorkd.edge verify BUNDLE
@@ -49,6 +49,14 @@ Any subset of the inputs gives a verdict; each verdict says what was missing.
 def _int8(description: BundleDescription) -> str:
     """A point of the list, with its line break, or nothing."""
     return "" if description.int8 is None else f"- `{INT8}`: {description.int8.told()}.\n"
+
+
+def _unknown(description: BundleDescription) -> str:
+    """A point of the list, with its line break, or nothing."""
+    if description.unknown is None:
+        return ""
+    told = description.unknown.told()
+    return f"- {told[0].upper()}{told[1:]}.\n"
 
 
 def _row(name: str, encoding: InputEncoding) -> str:

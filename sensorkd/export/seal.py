@@ -21,6 +21,7 @@ from sensorkd.edge.bundle import (
     GOLDEN,
     INT8,
     MODEL,
+    STATISTICS,
     BundleDescription,
     EdgeBundle,
     sha256_of,
@@ -36,6 +37,7 @@ from sensorkd.export.int8_gate import Int8Gate, Judgement
 from sensorkd.export.onnx import export_onnx
 from sensorkd.export.quantize import Layer, Quantizer, layers_of
 from sensorkd.export.sensitivity import write_int8
+from sensorkd.export.statistics import RATE, write_statistics
 from sensorkd.export.subset import student_for, windows_of
 from sensorkd.models.cost import cost_of
 from sensorkd.models.student import Student
@@ -50,6 +52,7 @@ __all__ = ["export_run"]
 # float32 sums in another order differ by about 1e-6 of the largest term; logits are of order 10.
 TOLERANCE = 1e-4
 GATE_WINDOWS = 64
+FILES = (MODEL, INT8, GOLDEN, STATISTICS)
 GOLDEN_WINDOWS, GOLDEN_OF_SUBSET = 8, 2
 
 
@@ -60,6 +63,7 @@ def export_run(
     sensors: Sequence[str] | None = None,
     int8: bool = False,
     alarm: AlarmRule | None = None,
+    unknown_rate: float = RATE,
     extra: Mapping[str, Any] | None = None,
 ) -> Comparison:
     """Strip, export, compare on held-out windows, and seal; nothing appears unless all of it succeeds.
@@ -73,6 +77,7 @@ def export_run(
         int8: add the model in int8 as well; see `calibration_of` for the windows that decide on it.
         alarm: when the device raises one; default the rule of the configuration. `alarm_rule_of` chooses its
             threshold on the dev groups.
+        unknown_rate: of windows like those of the dev groups, how many may be called unknown.
 
     Raises:
         GateError: the exported model differs from the trained one, or int8 loses too much.
@@ -95,10 +100,11 @@ def export_run(
         )
         found = _add_int8(run, student, part) if int8 else None
         largest = _write_golden(student, arrays, part)
+        unknown = write_statistics(run, student, part / STATISTICS, rate=unknown_rate)
         description = _describe(run, student, encodings, part, extra or {})
         if alarm is None and run.config.alarm is not None:
             alarm = run.config.alarm.rule()
-        description = dataclasses.replace(description, alarm=alarm)
+        description = dataclasses.replace(description, alarm=alarm, unknown=unknown)
         if found is not None:
             description = dataclasses.replace(description, int8=_int8_of(*found, largest))
         card = model_card(description, comparison, (part / MODEL).stat().st_size, run.groups)
@@ -199,6 +205,6 @@ def _describe(
         tolerance=TOLERANCE,
         parameters=cost.parameters,
         macs=cost.macs,
-        files={name: sha256_of(part / name) for name in (MODEL, INT8, GOLDEN) if (part / name).exists()},
+        files={name: sha256_of(part / name) for name in FILES if (part / name).exists()},
         extra={"method": dataclasses.asdict(run.config.method.method()), **extra},
     )

@@ -116,7 +116,7 @@ def test_presence_may_be_of_any_numbers(predictor, make_samples):
 def test_rows_tell_verdict_probability_and_what_was_missing(predictor, make_samples):
     found = predictor.predict({"heat": make_samples(2)["heat"]})
     row = found.rows()[0]
-    assert list(row) == ["verdict", "probability", "missing", "p.calm", "p.rough", "p.hot"]
+    assert list(row) == ["verdict", "probability", "missing", "unknown", "p.calm", "p.rough", "p.hot"]
     assert row["probability"] == max(row["p.calm"], row["p.rough"], row["p.hot"])
     assert row[f"p.{row['verdict']}"] == row["probability"]
     assert row["missing"] == "shake"
