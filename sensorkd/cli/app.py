@@ -19,6 +19,7 @@ from sensorkd.cli import (
     sensors,
     stream,
     train,
+    update,
     validate,
     verify,
     windows,
@@ -53,6 +54,6 @@ def _root(
 
 for verb in (
     demo, import_, inspect, validate, train, evaluate, sensors, benchmark, report, export, verify, windows,
-    predict, stream,
+    predict, stream, update,
 ):  # fmt: skip
     app.command(name=verb.__name__.rsplit(".", 1)[-1].rstrip("_"))(verb.run)

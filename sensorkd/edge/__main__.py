@@ -1,4 +1,4 @@
-"""`python -m sensorkd.edge verify|predict|stream`: the device's own entry, with argparse only."""
+"""`python -m sensorkd.edge VERB`: the device's own entry, with argparse only."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from sensorkd.edge.precision import PRECISIONS
 from sensorkd.edge.predictor import EdgePredictor
 from sensorkd.edge.runtime import RUNTIMES
 from sensorkd.edge.serving import numbers_of, serve
+from sensorkd.edge.update_command import add_update_verbs
 from sensorkd.edge.window_files import predict_file
 from sensorkd.errors import SensorkdError
 
@@ -53,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     stream.add_argument("--state", type=Path, help="remembers across restarts what was judged, and the alarm")
     stream.add_argument("--longest", type=int, default=LINE_BYTES, help="bytes of a line (%(default)s)")
     stream.set_defaults(run=_stream)
+    add_update_verbs(verbs)
     return parser
 
 

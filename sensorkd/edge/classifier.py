@@ -18,9 +18,8 @@ from sensorkd.errors import BundleError
 
 __all__ = ["Correction", "Prototypes", "check_correction", "step_of"]
 
-# Of a correction, in logits: across one deviation within a class, and at any class mean. The trained
-# classifiers of the examples change a logit by 3 to 5 across a deviation.
-MOST_ACROSS, MOST_AT_MEANS = 20.0, 60.0
+# Times what the trained classifier does itself. Honest updates came to about as much as it, at most.
+MOST_TIMES = 5.0
 # Of what is known now, in deviations within a class from the nearest trained mean.
 FURTHEST = 1000.0
 
@@ -90,11 +89,12 @@ def check_correction(correction: Correction, statistics: Statistics, trained: tu
     if not all(bool(np.isfinite(values).all()) for values in arrays):
         raise BundleError("an update holds NaN or infinity", expected="numbers", mend="make it anew")
     across, at_means = step_of(correction, statistics)
-    if across > MOST_ACROSS or at_means > MOST_AT_MEANS:
+    itself = step_of(Correction(trained, statistics.weight, statistics.bias, known), statistics)
+    if not (across <= MOST_TIMES * itself[0] and at_means <= MOST_TIMES * itself[1]):
         raise BundleError(
             "an update would move the verdicts too far",
             found=f"logits by {across:.3g} across a deviation within a class, by {at_means:.3g} at a mean",
-            expected=f"at most {MOST_ACROSS:g} and {MOST_AT_MEANS:g}",
+            expected=f"at most {MOST_TIMES * itself[0]:.3g} and {MOST_TIMES * itself[1]:.3g}",
             mend="look at the labelled windows; train anew if the machine has changed that much",
         )
     _check_places(known, statistics)

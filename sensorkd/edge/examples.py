@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Examples", "examples_of", "statistics_for"]
 
-FEWEST_OF_NEW = 2
+FEWEST_OF_NEW, BATCH = 2, 8
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,9 @@ def examples_of(
         BundleError: not one label a window, one that is no class, no labelled window, or one without any
         sensor.
     """
-    found = predictor.predict(inputs, presence)
-    here, known = found.presence, [*dict.fromkeys((*found.classes, *new_classes))]
+    here = _as_used(predictor, inputs, presence)
+    classes = predictor.bundle.description.classes if predictor.learned is None else predictor.learned.classes
+    known = [*dict.fromkeys((*classes, *new_classes))]
     if len(labels) != len(here):
         raise BundleError(
             "labels are not of these windows",
@@ -62,14 +63,13 @@ def examples_of(
             expected=f"{len(here)}, one a window",
         )
     rows = np.array([row for row, label in enumerate(labels) if label], np.int64)
-    _check_labels([labels[row] for row in rows], found.classes, known)
+    _check_labels([labels[row] for row in rows], classes, known)
     numbers = np.array([known.index(labels[row]) for row in rows], np.int64)
     parts = []
     for number, subset in enumerate(statistics_for(predictor).subsets):
         able = np.flatnonzero((here[rows] >= subset).all(axis=1))
         if len(able):
-            some = {name: np.asarray(values)[rows[able]] for name, values in inputs.items()}
-            embedding = predictor.predict(some, here[rows[able]] * subset).embedding
+            embedding = _embedded(predictor, inputs, here * subset, rows[able])
             parts.append((embedding, numbers[able], np.full(len(able), number), able))
     held = {row for part in parts for row in part[3].tolist()}
     if not parts or len(held) < len(rows) or not all(np.isfinite(part[0]).all() for part in parts):
@@ -85,6 +85,36 @@ def examples_of(
     sizes = statistics_for(predictor).subsets.sum(axis=1)
     weight = _shared(window, sizes[subset])
     return Examples(embedding.astype(np.float64), label, subset, weight, window, tuple(known))
+
+
+def _as_used(
+    predictor: EdgePredictor, inputs: Mapping[str, NDArray[Any]], presence: NDArray[np.floating[Any]] | None
+) -> NDArray[np.float32]:
+    """(W, K) which inputs are usable, a few windows at a time: a device has little memory."""
+    count = max((len(values) for values in inputs.values()), default=0)
+    parts = [
+        predictor.predict(
+            {name: values[start : start + BATCH] for name, values in inputs.items()},
+            None if presence is None else presence[start : start + BATCH],
+        ).presence
+        for start in range(0, max(1, count), BATCH)
+    ]
+    return np.concatenate(parts)
+
+
+def _embedded(
+    predictor: EdgePredictor,
+    inputs: Mapping[str, NDArray[Any]],
+    presence: NDArray[np.float32],
+    rows: NDArray[np.int64],
+) -> NDArray[np.float32]:
+    """(R, E) of some windows."""
+    parts = []
+    for start in range(0, len(rows), BATCH):
+        some = rows[start : start + BATCH]
+        taken = {name: np.asarray(values)[some] for name, values in inputs.items()}
+        parts.append(predictor.predict(taken, presence[some]).embedding)
+    return np.concatenate(parts)
 
 
 def _shared(window: NDArray[np.int64], sizes: NDArray[np.floating[Any]]) -> NDArray[np.float64]:

@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 from sensorkd.edge.classifier import Correction, Prototypes, check_correction, step_of
 from sensorkd.edge.examples import Examples
 from sensorkd.edge.statistics import Statistics
-from sensorkd.errors import GateError
+from sensorkd.errors import BundleError, GateError
 
 __all__ = ["Learned", "learn"]
 
 # The kept windows of a class weigh as much as so many labelled ones.
 PRIOR = 2.0
+# How many times that, one after the other, until what was learned passes the gate.
+CAUTION = (1.0, 2.0, 4.0, 8.0)
 # Of the penalty, times the mean square of an embedding; see `_fit`.
 RIDGE = 1e-4
 ROUNDS, SETTLED = 400, 1e-6
@@ -74,27 +76,47 @@ def learn(
 
     Raises:
         GateError: what was known would be lost.
-        BundleError: the step would be huge.
+        BundleError: the step would be huge, or nothing could judge it.
     """
+    if not statistics.kept.judged.any():
+        raise BundleError(
+            "the bundle keeps no windows to judge an update by",
+            expected="two labelled training windows of some class, or labelled dev windows",
+            mend="export it from a run that has them",
+        )
     size = statistics.means.shape[2]
-    prototypes = _gathered(Prototypes.none(size) if current is None else current.prototypes, examples)
     earlier = Prototypes.none(size) if current is None else current.prototypes
-    kept, classes = statistics.kept, len(examples.classes)
+    prototypes, embedding, label, told, reminding = _material(statistics, earlier, examples)
+    base = _padded(statistics.logits(embedding), len(examples.classes))
+    refused: GateError | None = None
+    for caution in CAUTION:
+        fitted = _fit(embedding, base, label, np.concatenate([told, caution * reminding])).astype(np.float32)
+        correction = Correction(examples.classes, fitted[:, :-1], fitted[:, -1], prototypes)
+        check_correction(correction, statistics, trained)
+        try:
+            return _judged(statistics, correction, examples, current, most_lost)
+        except GateError as error:
+            refused = refused or error
+    assert refused is not None
+    raise refused
+
+
+def _material(
+    statistics: Statistics, earlier: Prototypes, examples: Examples
+) -> tuple[Prototypes, NDArray[np.float64], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """What is known afterwards; embeddings (R, E) to learn from, their labels (R,), and the weights of those
+    that somebody told and of those that remind.
+    """
+    kept, trained = statistics.kept, len(statistics.bias)
     reminders = np.flatnonzero(~kept.judged)
-    counts = np.bincount(kept.labels[reminders], minlength=classes)
-    embedding = np.concatenate([examples.embedding, earlier.mean, kept.embedding[reminders]]).astype(
-        np.float64
-    )
-    label = np.concatenate([examples.label, earlier.label, kept.labels[reminders]])
-    of_earlier = earlier.windows / np.maximum(_subsets_each(earlier), 1)
-    weight = np.concatenate([examples.weight, of_earlier, PRIOR / counts[kept.labels[reminders]]])
-    base = _padded(statistics.logits(embedding), classes)
-    fitted = _fit(embedding, base, label, weight)
-    correction = Correction(
-        examples.classes, fitted[:, :-1].astype(np.float32), fitted[:, -1].astype(np.float32), prototypes
-    )
-    check_correction(correction, statistics, trained)
-    return _judged(statistics, correction, examples, current, most_lost)
+    labels = kept.labels[reminders]
+    parts = [
+        item.astype(np.float64) for item in (examples.embedding, earlier.mean, kept.embedding[reminders])
+    ]
+    label = np.concatenate([examples.label, earlier.label, labels])
+    reminding = PRIOR / np.bincount(labels, minlength=trained)[labels]
+    told = _told_weight(examples, earlier, trained)
+    return _gathered(earlier, examples), np.concatenate(parts), label, told, reminding
 
 
 def _fit(
@@ -201,9 +223,15 @@ def _gathered(earlier: Prototypes, examples: Examples) -> Prototypes:
     return Prototypes(means.astype(np.float16).astype(np.float32), label, subset, windows)
 
 
-def _subsets_each(known: Prototypes) -> NDArray[np.int64]:
-    """(P,) under how many subsets the class of each is known."""
-    return np.array([(known.label == label).sum() for label in known.label], np.int64)
+def _told_weight(examples: Examples, earlier: Prototypes, trained: int) -> NDArray[np.float64]:
+    """Of labelled windows and of the means of earlier ones: 1 a window, but those of a new class together no
+    more than the kept windows of an old one.
+    """
+    subsets = np.array([(earlier.label == label).sum() for label in earlier.label], np.int64)
+    weight = np.concatenate([examples.weight, earlier.windows / np.maximum(subsets, 1)])
+    label = np.concatenate([examples.label, earlier.label])
+    totals = np.bincount(label, weight)[label]
+    return np.where(label >= trained, weight * np.minimum(1.0, PRIOR / totals), weight)
 
 
 def _padded(logits: NDArray[np.float64], classes: int) -> NDArray[np.float64]:

@@ -129,6 +129,16 @@ class Versions:
             )
         return self._checked(parse_patch(content, None, file=path), statistics).correction
 
+    def patch_of(self, correction: Correction, key: bytes, *, counter: int | None = None) -> bytes:
+        """A signed patch for what is in force here. counter: default the next one of this bundle.
+
+        Raises:
+            BundleError: it would be too large.
+        """
+        state = self.state()
+        number = state.counter + 1 if counter is None else counter
+        return Patch(number, self.base, state.current, correction).to_bytes(key)
+
     def install(self, content: bytes, key: bytes) -> UpdateState:
         """Put a patch in force, or leave all as it is.
 

@@ -38,8 +38,8 @@ Any subset of the inputs gives a verdict; each verdict says what was missing.
   {model_bytes:,} bytes.
 - Trained on {", ".join(groups["train"])}; held out: {", ".join(groups["test"]) or "nothing"}.
 {_int8(description)}{_unknown(description)}- Exported and trained model compared on
-  {comparison.windows} windows, held-out ones under subsets of the sensors: outputs within {comparison.largest_difference:.2g}; {comparison.excluded} had no
-  clear verdict.
+  {comparison.windows} windows, held-out ones under subsets of the sensors: outputs within
+  {comparison.largest_difference:.2g}; {comparison.excluded} had no clear verdict.
 
     python -m sensorkd.edge verify BUNDLE
     python -m sensorkd.edge predict BUNDLE windows.npz
