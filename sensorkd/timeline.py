@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "LIMIT",
     "SECOND",
     "Resampling",
     "Runs",
@@ -24,6 +25,8 @@ __all__ = [
 ]
 
 SECOND = 1_000_000_000
+# ns, of times that a stream may tell, 1843 to 2096: two of them are less than 2**63 apart, with room for a span.
+LIMIT = 4 * 10**18
 Resampling = Literal["linear", "nearest"]
 Int64 = NDArray[np.int64]
 

@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from sensorkd.edge.stream import StreamPredictor, Verdict
 from sensorkd.encoding import InputEncoding
 from sensorkd.errors import BundleError, SensorkdError, nearest
+from sensorkd.timeline import LIMIT
 
 __all__ = ["LINE_BYTES", "judge_lines", "judge_message"]
 
@@ -37,7 +38,8 @@ __all__ = ["LINE_BYTES", "judge_lines", "judge_message"]
 LINE_BYTES = 16 << 20
 KEYS = ("stream", "time", "samples", "physical", "begin", "end")
 EXPECTED = "an object with stream, time and samples; or time; or begin; or end"
-FRACTION = re.compile(r"\.(\d+)")
+FRACTION = re.compile(r"[.,](\d+)")
+DTYPE = re.compile(r"[<>=|]?[a-z]+\d*")
 
 
 def judge_lines(
@@ -154,6 +156,8 @@ def _decoded(told: Mapping[str, Any]) -> NDArray[Any]:
     """An array from its bytes."""
     try:
         shape = [int(size) for size in told["shape"]]
+        if not DTYPE.fullmatch(str(told["dtype"])):
+            raise ValueError(f"dtype {told['dtype']!r}")  # NumPy would evaluate some of these
         dtype = np.dtype(str(told["dtype"])).newbyteorder("<")
         content = base64.b64decode(told["base64"], validate=True)
         if dtype.kind not in "iuf" or min(shape, default=-1) < 0:
@@ -201,18 +205,19 @@ def _time(told: Any) -> Any:
 
 
 def _one_time(told: Any) -> int:
-    if isinstance(told, int) and not isinstance(told, bool) and abs(told) < 9 * 10**18:
-        return told
+    time = told
     if isinstance(told, str):
         try:
-            return _text_in_ns(told)
+            time = _text_in_ns(told)
         except (ValueError, OverflowError):
-            pass
+            time = None
+    if isinstance(time, int) and not isinstance(time, bool) and abs(time) < LIMIT:
+        return time
     raise BundleError(
         "this is no time",
         inside="time",
         found=_short(told),
-        expected="whole nanoseconds, or such as 2024-03-01T06:00:00.25Z",
+        expected="whole nanoseconds, or such as 2024-03-01T06:00:00.25Z; between 1843 and 2096",
         mend="say the offset from UTC; a fraction of a nanosecond would be lost",
     )
 

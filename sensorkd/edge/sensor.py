@@ -22,7 +22,6 @@ __all__ = ["Counters", "Part", "Sensor"]
 # Of one whole recording, of one sensor.
 WHOLE_BYTES = 1 << 28
 BLOCK_BYTES = 1 << 20
-LIMIT = 9 * 10**18
 
 
 @dataclass
@@ -72,7 +71,7 @@ class Sensor:
         """
         try:
             values = self._checked(samples)
-            times = _times(time, len(values), self.name)
+            times = _times(time, len(values), self.name, rate=self._rate)
         except BundleError:
             self.counters.refused += 1
             raise
@@ -228,11 +227,12 @@ class _Runs:
         return cls(t0, rate, np.cumsum(count) - count, count)
 
 
-def _times(time: Any, count: int, name: str) -> int | NDArray[np.int64]:
+def _times(time: Any, count: int, name: str, *, rate: float) -> int | NDArray[np.int64]:
     """The time of the first sample, or (n,) one each."""
-    times = np.asarray(time)
+    times, limit = np.asarray(time), timeline.LIMIT
     whole = times.dtype.kind in "iu" and times.shape in ((), (count,))
-    if not whole or (times.size and not (int(times.min()) > -LIMIT and int(times.max()) < LIMIT)):
+    last = count / rate * timeline.SECOND if times.ndim == 0 else 0.0
+    if not whole or (times.size and not (int(times.min()) > -limit and int(times.max()) + last < limit)):
         raise BundleError(
             f"the time of samples of {name!r} cannot be used",
             found=f"{times.dtype} {times.shape}" if not whole else f"{times.min()} to {times.max()}",

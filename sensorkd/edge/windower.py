@@ -111,7 +111,13 @@ class Windower:
         return closed, problems
 
     def advance(self, time: int) -> list[ClosedWindow]:
-        """It is `time` (ns) now, says whoever knows: windows close without a sample's help."""
+        """It is `time` (ns) now, says whoever knows: windows close without a sample's help.
+
+        Raises:
+            BundleError: no clock tells such a time.
+        """
+        if not abs(time) < timeline.LIMIT:
+            raise BundleError("no clock tells such a time", found=f"{time} ns", expected="a year before 2096")
         self.clock = time if self.clock is None else max(self.clock, time)
         return list(self._close())
 
@@ -144,7 +150,7 @@ class Windower:
         """Go on where `state` was told. Samples are not kept: windows are missing them until they are full.
 
         Raises:
-            KeyError, TypeError: it is none.
+            KeyError, TypeError, ValueError: it is none.
         """
         self.recording, self.clock = str(state["recording"]), _maybe(state["clock"])
         self.references.last = _maybe(state["last"])
@@ -247,4 +253,8 @@ class Windower:
 
 
 def _maybe(value: Any) -> int | None:
-    return None if value is None else int(value)
+    if value is None:
+        return None
+    if not (isinstance(value, int) and abs(value) < timeline.LIMIT):
+        raise ValueError(f"{value!r} is no time")
+    return value
