@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 SECOND = 1_000_000_000
-# ns, of times that a stream may tell, 1843 to 2096: two of them are less than 2**63 apart, with room for a span.
+# ns, of times that a stream may tell, 1843 to 2096: two of them are less than 2**63 apart.
 LIMIT = 4 * 10**18
 Resampling = Literal["linear", "nearest"]
 Int64 = NDArray[np.int64]

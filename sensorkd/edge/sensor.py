@@ -202,9 +202,10 @@ class Sensor:
         """Samples with a stamp each as chunks that are nowhere off their stamps by a quarter of a period."""
         chunks, first = [], 0
         while first < len(times):
-            since = times[first:] - times[first]
+            # No further than a chunk may be: where every stamp is off, the rest is not looked at every time.
+            since = times[first : first + self._block] - times[first]
             off = np.abs(since - np.arange(len(since)) * self.ring.period) > self.ring.period / 4
-            stop = first + int(off.argmax()) if off.any() else len(times)
+            stop = first + (int(off.argmax()) if off.any() else len(since))
             chunks.append((int(times[first]), values[first:stop]))
             first = stop
         return chunks

@@ -78,7 +78,9 @@ class Windower:
         self.clock: int | None = None
         self.references = self._new_references()
         self._heard: dict[str, int] = {}  # name -> clock when something of it was accepted
-        self._behind: list[str] = []  # who sent only what is far too late, since something was accepted
+        # Who sent only what is far too late, since something was accepted: the first of it; how often in all.
+        self._behind: dict[str, int] = {}
+        self._times_behind = self._times_lagging = 0
 
     def push(self, name: str, samples: Any, time: Any) -> tuple[list[ClosedWindow], list[BundleError]]:
         """Take samples of one input; windows that are closed by them, and what contradicts earlier samples.
@@ -104,8 +106,8 @@ class Windower:
                 accepted, problem = sensor.push(start, part)
                 problems += [] if problem is None else [problem]
                 if accepted:
-                    self._behind.clear()
-                    self.clock = newest if self.clock is None else max(self.clock, newest)
+                    self._forget_behind()
+                    self.clock = self._clock_after(newest)
                     self._heard[name] = self.clock
                 closed += self._close()
         return closed, problems
@@ -134,7 +136,7 @@ class Windower:
             sensor.forget()
         self.clock, self.references = None, self._new_references()
         self._heard.clear()
-        self._behind.clear()
+        self._forget_behind()
         return closed
 
     def state(self) -> dict[str, Any]:
@@ -178,13 +180,34 @@ class Windower:
 
     def _clock_was_set_back(self, name: str, newest: int) -> bool:
         """Whether all that still send lag behind by far: one wrong stamp must not make a device deaf."""
-        leap = max(LEAP * timeline.SECOND, *(2 * sensor.lateness for sensor in self.sensors.values()))
-        closed = self.sensors[name].ring.closed
+        leap, closed = self._leap(), self.sensors[name].ring.closed
         if self.clock is None or closed is None or newest >= min(closed, self.clock - leap):
             return False
-        self._behind.append(name)
+        first = self._behind.setdefault(name, newest)
+        self._times_behind += 1
         alive = {other for other, heard in self._heard.items() if heard >= self.clock - leap}
-        return len(self._behind) >= GOES_ON and alive <= set(self._behind)
+        # Who has said nothing while this one went on for so long is not alive either.
+        alone = newest - first >= leap
+        return self._times_behind >= GOES_ON and (alone or alive <= set(self._behind))
+
+    def _clock_after(self, newest: int) -> int:
+        """The clock after accepted samples; where all of them lag behind by far, `advance` was told wrong."""
+        if self.clock is None or newest >= self.clock - self._leap():
+            self._times_lagging = 0
+            return newest if self.clock is None else max(self.clock, newest)
+        self._times_lagging += 1
+        if self._times_lagging < GOES_ON:
+            return self.clock
+        self._times_lagging = 0
+        return newest
+
+    def _leap(self) -> float:
+        """ns, by which what comes may lag behind the clock for other reasons than a wrong clock."""
+        return max(LEAP * timeline.SECOND, *(2 * sensor.lateness for sensor in self.sensors.values()))
+
+    def _forget_behind(self) -> None:
+        self._behind.clear()
+        self._times_behind = 0
 
     def _begin_anew(self) -> list[ClosedWindow]:
         self.set_back += 1

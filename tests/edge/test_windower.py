@@ -254,3 +254,28 @@ def test_after_a_restart_the_grid_goes_on_and_no_window_is_judged_twice():
     assert push(later, "fast", 2.3, 5.3) == []
     assert later.sensors["fast"].told["late"] == 100
     assert push(later, "slow", 2.3, 5.3) == pytest.approx([4.3, 5.3])
+
+
+def test_a_clock_that_was_told_wrong_once_makes_no_sensor_late_for_ever():
+    windows = windower()
+    for second in range(100, 110):
+        push(windows, "fast", second, second + 1)
+        push(windows, "slow", second, second + 1)
+    windows.advance(10**6 * SECOND)
+    closed = []
+    for second in range(110, 130):
+        for name in ("fast", "slow"):
+            chunk = some(round(windows.sensors[name].ring.rate))
+            closed += windows.push(name, chunk, second * SECOND)[0]
+    assert all(not window.missing for window in closed[-8:])
+    assert closed[-1].t_ref > 125 * SECOND
+
+
+def test_a_clock_that_was_set_back_is_found_though_another_sensor_died_then():
+    windows, times = windower(), []
+    push(windows, "fast", 50_000, 50_010)
+    push(windows, "slow", 50_000, 50_010)
+    for second in range(100, 300):
+        times += push(windows, "slow", second, second + 1)
+    assert windows.set_back == 1
+    assert times[-1] > 290
