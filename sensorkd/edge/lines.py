@@ -51,7 +51,7 @@ def judge_lines(
     after: Callable[[], None] = lambda: None,
     limit: int = LINE_BYTES,
 ) -> int:
-    """Judge line by line until the source ends, then what is left.
+    """Judge line by line until the source ends, then what is left; `state` then tells where to go on.
 
     Args:
         on_bad: told of every line that could not be used, with its number. after: called after each line.
@@ -72,7 +72,7 @@ def judge_lines(
             continue
         _write(verdicts, out)
         after()
-    _write(stream.end(), out)
+    _write(stream.flush(), out)
     after()
     return bad
 

@@ -21,11 +21,14 @@ SELDOM = 60.0
 
 
 class StateFile:
-    """Where a stream was, on disk: at once when the alarm changes or a recording ends, else once a minute."""
+    """Where a stream was, on disk: at once when the alarm changes or a recording begins, else once a minute.
+
+    Raises:
+        BundleError: it is of another stream, or cannot be written.
+    """
 
     def __init__(self, path: Path, stream: StreamPredictor) -> None:
         self.path, self._stream = path, stream
-        self._written, self._last = time.monotonic(), (False, "")
         if path.exists():
             try:
                 tree = json.loads(path.read_text(encoding="utf-8"))
@@ -39,19 +42,34 @@ class StateFile:
                     mend="remove it: the stream then begins anew",
                 ) from error
             stream.restore(tree)
+        try:
+            # Now, not in a minute: who mistyped the folder is there to see it.
+            self._write()
+        except OSError as error:
+            raise BundleError(
+                "the state of a stream cannot be written",
+                file=path,
+                found=error.strerror,
+                mend="name a file in a folder that is there and may be written to",
+            ) from error
 
     def keep(self, *, now: bool = False) -> None:
         """Write it if it is time to."""
-        key = (self._stream.alarm_active, self._stream.recording)
-        if not now and key == self._last and time.monotonic() - self._written < SELDOM:
-            return
-        part = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
+        if now or self._key() != self._last or time.monotonic() - self._written >= SELDOM:
+            self._write()
+
+    def _key(self) -> tuple[bool, str]:
+        return self._stream.alarm_active, self._stream.recording
+
+    def _write(self) -> None:
+        # Always the same name: a device that loses its power often does not gather parts.
+        part = self.path.with_name(f".{self.path.name}.part")
         with part.open("w", encoding="utf-8") as handle:
             json.dump(self._stream.state(), handle)
             handle.flush()
             os.fsync(handle.fileno())
         part.replace(self.path)
-        self._written, self._last = time.monotonic(), key
+        self._written, self._last = time.monotonic(), self._key()
 
 
 def serve(

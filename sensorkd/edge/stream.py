@@ -109,6 +109,10 @@ class StreamPredictor:
             self._alarm = AlarmState(self._alarm.rule)
         return verdicts
 
+    def flush(self) -> list[Verdict]:
+        """Nothing more comes for now, say before a restart: the verdicts of what is left, to go on behind."""
+        return self._judged(self._windower.flush())
+
     def end(self) -> list[Verdict]:
         """Nothing more comes of this recording: the verdicts of what is left, or of it as a whole."""
         return self._judged(self._windower.end())

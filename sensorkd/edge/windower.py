@@ -129,9 +129,13 @@ class Windower:
         self.recording = recording
         return closed
 
+    def flush(self) -> list[ClosedWindow]:
+        """Nothing more comes for now: all windows so far are closed, and what comes later goes on behind."""
+        return self.end() if isinstance(self.references, NoReferences) else list(self._close(flush=True))
+
     def end(self) -> list[ClosedWindow]:
         """Nothing more comes of this recording: all windows are closed, and everything is forgotten."""
-        closed = self._whole() if isinstance(self.references, NoReferences) else list(self._close(flush=True))
+        closed = self._whole() if isinstance(self.references, NoReferences) else self.flush()
         for sensor in self.sensors.values():
             sensor.forget()
         self.clock, self.references = None, self._new_references()

@@ -178,6 +178,27 @@ def test_a_device_judges_lines(bundle_folder, redescribe, tmp_path):
     assert (kept["recording"], kept["alarm"]["active"]) == ("b", True)
 
 
+def test_lines_that_ended_are_gone_on_with_behind_the_last_verdict(
+    bundle_folder, tmp_path, capsys, monkeypatch
+):
+    def times(*starts):
+        lines = "".join(json.dumps({**GOOD, "time": start * 100_000_000}) + "\n" for start in starts)
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(lines.encode())))
+        assert command.main(["stream", str(bundle_folder), "--state", str(tmp_path / "state.json")]) == 0
+        return [json.loads(line)["time"] // 100_000_000 for line in capsys.readouterr().out.splitlines()]
+
+    assert times(0, 4) == [4, 8]
+    # What is sent again is not judged again, and the grid is that of the first line.
+    assert times(4, 9, 13) == [16]
+    assert [path.name for path in tmp_path.glob("*.part")] == []
+
+
+def test_a_state_that_cannot_be_written_is_told_before_the_first_line(bundle_folder, tmp_path, capsys):
+    path = tmp_path / "nowhere" / "state.json"
+    assert command.main(["stream", str(bundle_folder), "--state", str(path)]) == 2
+    assert "folder that is there" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("content", ["", "[]", "{}", "\x00"])
 def test_a_state_file_that_is_none_is_refused(bundle_folder, tmp_path, capsys, content):
     path = tmp_path / "state.json"
