@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorkd.alarms import AlarmRule
+from sensorkd.edge.external_data import external_tensors
 from sensorkd.edge.precision import PRECISIONS, Int8Model, Precision
 from sensorkd.edge.unknown_rule import UnknownRule
 from sensorkd.encoding import InputEncoding
@@ -167,7 +168,7 @@ class EdgeBundle:
         """The ONNX model in one of its forms.
 
         Raises:
-            BundleError: the bundle does not hold it.
+            BundleError: the bundle does not hold it, or not all of it.
         """
         if precision not in PRECISIONS:
             raise BundleError("no such precision", found=precision, expected=list(PRECISIONS))
@@ -179,7 +180,10 @@ class EdgeBundle:
                 expected=INT8,
                 mend="export it with --int8",
             )
-        return (self.folder / (MODEL if precision == "fp32" else INT8)).read_bytes()
+        path = self.folder / (MODEL if precision == "fp32" else INT8)
+        model = path.read_bytes()
+        _check_whole(path, model)
+        return model
 
     def tolerance_of(self, precision: Precision) -> float:
         """Largest difference between golden logits and the device's."""
@@ -206,6 +210,22 @@ class EdgeBundle:
                 expected=sorted(expected),
             )
         return arrays
+
+
+def _check_whole(path: Path, model: bytes) -> None:
+    """Refuse a model that would make the runtime open other files; what is no model, the runtime refuses."""
+    try:
+        elsewhere = external_tensors(model)
+    except ValueError as error:
+        raise BundleError("the model cannot be loaded", file=path, found=error) from error
+    if elsewhere:
+        raise BundleError(
+            "the model keeps weights in other files",
+            file=path,
+            found=f"{len(elsewhere)} tensors, the first {elsewhere[0]!r}",
+            expected="all weights inside, as `sensorkd export` writes them",
+            mend="export it again",
+        )
 
 
 def load_arrays(path: Path, *, mend: str) -> dict[str, NDArray[Any]]:

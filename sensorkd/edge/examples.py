@@ -18,7 +18,7 @@ from sensorkd.errors import BundleError, nearest
 if TYPE_CHECKING:
     from sensorkd.edge.predictor import EdgePredictor
 
-__all__ = ["Examples", "examples_of", "statistics_for"]
+__all__ = ["Examples", "examples_of", "shared_weight", "statistics_for"]
 
 FEWEST_OF_NEW, BATCH = 2, 8
 
@@ -83,7 +83,7 @@ def examples_of(
         )
     embedding, label, subset, window = (np.concatenate(item) for item in zip(*parts, strict=True))
     sizes = statistics_for(predictor).subsets.sum(axis=1)
-    weight = _shared(window, sizes[subset])
+    weight = shared_weight(window, sizes[subset])
     return Examples(embedding.astype(np.float64), label, subset, weight, window, tuple(known))
 
 
@@ -117,7 +117,7 @@ def _embedded(
     return np.concatenate(parts)
 
 
-def _shared(window: NDArray[np.int64], sizes: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+def shared_weight(window: NDArray[np.int64], sizes: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """(R,) half of a window's weight for the most sensors it has, the rest for all smaller subsets alike."""
     weight = np.ones(len(window))
     for number in np.unique(window):

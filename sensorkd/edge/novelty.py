@@ -81,15 +81,15 @@ class Novelty:
         return far | ~np.asarray(presence).any(axis=1)
 
     def _distances(self, embedding: Floats, subsets: NDArray[np.int64]) -> NDArray[np.float64]:
-        found = np.full(len(embedding), math.nan)
+        # What is no number is nowhere near.
+        found = np.where(subsets >= 0, math.inf, math.nan)
+        usable = np.isfinite(embedding).all(axis=1)
         for subset in set(subsets.tolist()) - {-1}:
-            rows = subsets == subset
+            rows = (subsets == subset) & usable
             white = (embedding[rows] - self._centres[subset]) @ self._whitening[subset]
             known = self._known[subset]
             squares = (white**2).sum(axis=1, keepdims=True) - 2 * white @ known.T + (known**2).sum(axis=1)
             found[rows] = np.sqrt(np.maximum(squares.min(axis=1), 0.0))
-        # What is no number is nowhere near.
-        found[(subsets >= 0) & np.isnan(found)] = math.inf
         return found
 
 

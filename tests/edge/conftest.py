@@ -16,6 +16,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from sensorkd.edge.bundle import BundleDescription, sha256_of
+from sensorkd.edge.statistics import Kept, Statistics
+from sensorkd.edge.unknown_rule import UnknownRule
 from sensorkd.encoding import InputEncoding
 
 CLASSES = ("calm", "rough", "hot")
@@ -182,3 +184,78 @@ def make_samples():
 @pytest.fixture
 def by_hand():
     return expected
+
+
+# Where the windows of each class lie in the embedding: mean of the shaking, mean of the heat.
+PLACES = {"calm": (3.0, -3.0), "rough": (-3.0, 0.0), "hot": (1.0, 4.0)}
+
+
+def steady(places, seed=0):
+    """Windows (W, ...) that lie at some places (W, 2) of the embedding, up to the step of the heat."""
+    rng = np.random.default_rng(seed)
+    at = np.asarray(places, float).reshape(-1, 2)
+    shake = at[:, None, :1] + rng.normal(0, 0.01, (len(at), 4, 2))
+    heat = np.rint(at[:, 1, None, None] / 0.1) * np.ones((len(at), 4, 1))
+    return {"shake": shake.astype(np.float32), "heat": heat.astype(np.int16)}
+
+
+def near(names, seed=1, spread=0.3):
+    """A place (W, 2) near that of each named class."""
+    rng = np.random.default_rng(seed)
+    return np.array([PLACES[name] for name in names]) + rng.normal(0, spread, (len(names), 2))
+
+
+def statistics(kept=6) -> Statistics:
+    """Of the graph by hand, as if it had been trained on windows near those places."""
+    subsets = np.array([[1, 1], [1, 0], [0, 1]], np.float32)
+    names = [name for name in CLASSES for _ in range(2 * kept)]
+    embedding = near(names).astype(np.float32)
+    labels = np.array([CLASSES.index(name) for name in names])
+    return Statistics(
+        subsets=subsets,
+        means=np.stack([np.array([PLACES[name] for name in CLASSES]) * row for row in subsets]).astype(
+            np.float32
+        ),
+        counts=np.full(len(CLASSES), 40),
+        covariance=np.repeat(0.09 * np.eye(2, dtype=np.float32)[None], 3, axis=0),
+        weight=WEIGHTS.T,
+        bias=BIAS,
+        kept=Kept(embedding, labels, np.arange(len(labels)) % 2 == 1),
+    )
+
+
+RULE = UnknownRule(0.01, (4.0, 4.0, None), ("shake+heat", "shake", "heat"), (100, 100, 0), ("m3",))
+
+
+@pytest.fixture
+def learning_folder(bundle_folder, vouch) -> Path:
+    """A bundle that knows where its windows lie."""
+    statistics().save(bundle_folder / "statistics.npz")
+    vouch(bundle_folder)
+    return bundle_folder
+
+
+@pytest.fixture
+def vouch() -> Callable[[Path], None]:
+    """Hashes anew, of a bundle with statistics."""
+
+    def write(folder: Path) -> None:
+        files = {n: sha256_of(folder / n) for n in ("model.onnx", "golden.npz", "statistics.npz")}
+        describe(folder, files=files, unknown=RULE.to_json())
+
+    return write
+
+
+@pytest.fixture
+def made_statistics() -> Statistics:
+    return statistics()
+
+
+@pytest.fixture
+def windows_at():
+    return steady
+
+
+@pytest.fixture
+def places_near():
+    return near
