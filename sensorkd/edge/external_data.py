@@ -1,7 +1,7 @@
 """Finds weights that an ONNX file would read from elsewhere: a bundle's model holds all of its own.
 
 A runtime that follows such a reference opens whatever file it names. The file is walked as protocol buffers,
-by the field numbers of onnx.proto (IR version 11); what is not known there is passed over, as any reader does.
+by the field numbers of onnx.proto (IR version 11); what is not known there is passed over.
 """
 
 from __future__ import annotations

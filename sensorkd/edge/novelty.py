@@ -59,6 +59,7 @@ class Novelty:
             self._whitening.append(whitening)
             self._centres.append(centre)
             self._known.append((known - centre) @ whitening)
+        self._squares = [(known**2).sum(axis=1) for known in self._known]
 
     def subset_of(self, presence: Floats) -> NDArray[np.int64]:
         """(W, K) -> (W,) which subset of the sensors; -1 for one without statistics."""
@@ -76,9 +77,24 @@ class Novelty:
         """
         if self._thresholds is None:
             return np.zeros(len(embedding), bool)
+        if len(embedding) == 1:
+            return np.array([self._is_unknown(embedding[0], np.asarray(presence)[0])])
         subsets = self.subset_of(presence)
         far: NDArray[np.bool_] = self._distances(embedding, subsets) > self._thresholds[subsets]
         return far | ~np.asarray(presence).any(axis=1)
+
+    def _is_unknown(self, embedding: Floats, presence: Floats) -> bool:
+        """The same of one window, (E,) and (K,): a device judges them singly, and has little time."""
+        assert self._thresholds is not None
+        subset = self._index.get(_key(presence))
+        if subset is None:
+            return not presence.any()
+        with np.errstate(invalid="ignore", over="ignore"):
+            white = (embedding - self._centres[subset]) @ self._whitening[subset]
+            nearest = (self._squares[subset] - 2 * (self._known[subset] @ white)).min()
+            square = float(white @ white + nearest)
+        # Whatever is no number is no less than the threshold.
+        return not max(square, 0.0) <= self._thresholds[subset] ** 2
 
     def _distances(self, embedding: Floats, subsets: NDArray[np.int64]) -> NDArray[np.float64]:
         # What is no number is nowhere near.
@@ -88,7 +104,7 @@ class Novelty:
             rows = (subsets == subset) & usable
             white = (embedding[rows] - self._centres[subset]) @ self._whitening[subset]
             known = self._known[subset]
-            squares = (white**2).sum(axis=1, keepdims=True) - 2 * white @ known.T + (known**2).sum(axis=1)
+            squares = (white**2).sum(axis=1, keepdims=True) - 2 * white @ known.T + self._squares[subset]
             found[rows] = np.sqrt(np.maximum(squares.min(axis=1), 0.0))
         return found
 

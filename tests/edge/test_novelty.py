@@ -54,6 +54,16 @@ def test_a_distance_is_that_of_mahalanobis_to_the_nearest_class(seed):
     assert found == pytest.approx(expected, rel=1e-6)
 
 
+@given(st.integers(0, 200))
+def test_one_window_is_judged_as_many_are(seed):
+    rng = np.random.default_rng(seed)
+    statistics = some_statistics(seed)
+    x, here = rng.normal(0, 4, (40, SIZE)), rng.integers(0, 2, (40, 2))
+    novelty = Novelty(statistics, rule(float(rng.uniform(1, 9)), None if seed % 3 else 4.0))
+    singly = [novelty.unknown(x[row : row + 1], here[row : row + 1])[0] for row in range(40)]
+    assert singly == novelty.unknown(x, here).tolist()
+
+
 def test_what_an_update_taught_is_near_under_its_subset_alone():
     statistics, place = some_statistics(), np.full((1, SIZE), 40.0, np.float32)
     one = np.ones(1, np.int64)
