@@ -1,8 +1,8 @@
 """Other ways to learn from a few labelled windows, from the same statistics of the embedding.
 
 Each takes statistics, embeddings (R, E) and labels (R,), and gives a function from embedding (W, E) and
-trained logits (W, N) to logits. Constants are good ones of those that were tried on some of the very people that are
-judged here, as were those of the update itself.
+trained logits (W, N) to logits. Constants are good ones of those that were tried on some of the very
+people that are judged here, as were those of the update itself.
 """
 
 from __future__ import annotations
