@@ -11,12 +11,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sensorkd.durable import sync, write_whole
 from sensorkd.edge.bundle import DESCRIPTION, EdgeBundle, sha256_of
 from sensorkd.edge.classifier import Correction, check_correction
 from sensorkd.edge.patch import Patch, digest_of, parse_patch, read_patch
@@ -153,7 +153,7 @@ class Versions:
             self._check_place(patch, state)
             self._checked(patch, Statistics.of(self.bundle))
             digest = digest_of(content)
-            _write(self._file(digest), content)
+            write_whole(self._file(digest), content)
             new = UpdateState(self.base, patch.counter, (*state.active, digest)[-KEPT:])
             self._commit(new)
         return new
@@ -206,7 +206,7 @@ class Versions:
         return patch
 
     def _commit(self, state: UpdateState) -> None:
-        _write(self.folder / STATE, json.dumps(state.to_json(), indent=1).encode("utf-8"))
+        write_whole(self.folder / STATE, json.dumps(state.to_json(), indent=1).encode("utf-8"))
         kept = {STATE, LOCK, *(self._file(digest).name for digest in state.active)}
         for item in self.folder.iterdir():
             if item.name not in kept:
@@ -218,7 +218,7 @@ class Versions:
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         self.folder.mkdir(exist_ok=True)
-        _sync_folder(self.bundle.folder)
+        sync(self.bundle.folder)
         with locked_folder(self.folder):
             yield
 
@@ -244,23 +244,3 @@ def locked_folder(folder: Path) -> Iterator[None]:
                 "another process is updating this bundle", file=folder, found=error, mend="try again later"
             ) from error
         yield
-
-
-def _write(path: Path, content: bytes) -> None:
-    """The whole file or nothing of it, on the disk when this returns."""
-    part = path.with_name(f".{path.name}.part")
-    with part.open("wb") as handle:
-        handle.write(content)
-        handle.flush()
-        os.fsync(handle.fileno())
-    part.replace(path)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """A name has reached the disk only when its folder has."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

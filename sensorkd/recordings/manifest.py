@@ -10,7 +10,6 @@ import dataclasses
 import datetime
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 import h5py
 from filelock import FileLock
 
+from sensorkd.durable import sync, write_whole
 from sensorkd.errors import ArchiveError
 from sensorkd.recordings.guard import GuardedFile
 from sensorkd.recordings.schema import check_archive
@@ -132,13 +132,14 @@ def seal(path: Path, final: Path | None = None) -> SealedFile:
         bytes=path.stat().st_size,
         sealed_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
-    _sync(path)
+    sync(path)
     with FileLock(final.parent / f".{MANIFEST}.lock"):
         before = Manifest.read(final.parent)
-        _write(Manifest(final.parent, {**before.files, final.name: told}))
+        after = Manifest(final.parent, {**before.files, final.name: told})
+        write_whole(final.parent / MANIFEST, json.dumps(after.to_json(), indent=1).encode())
     if path != final:
         path.replace(final)
-        _sync(final.parent)
+        sync(final.parent)
     return told
 
 
@@ -155,26 +156,6 @@ def _read_all(file: GuardedFile) -> None:
                     expected="checksums that fit",
                     mend="check the disk; sensorkd.recordings.salvage.salvage saves the other chunks",
                 )
-
-
-def _write(manifest: Manifest) -> None:
-    path = manifest.folder / MANIFEST
-    part = path.with_name(f".{MANIFEST}.part")
-    with part.open("w", encoding="utf-8") as handle:
-        json.dump(manifest.to_json(), handle, indent=1)
-        handle.flush()
-        os.fsync(handle.fileno())
-    part.replace(path)
-    _sync(path.parent)
-
-
-def _sync(path: Path) -> None:
-    """Have the disk hold what the operating system holds of a file, or the names of a folder."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _entry(entry: Any) -> SealedFile:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sensorkd.durable import sync
 from sensorkd.errors import ArchiveError
 from sensorkd.windows.arrays import Reading, WindowSet
 from sensorkd.windows.cache_folder import MANIFEST
@@ -59,9 +60,9 @@ def seal(
             json.dump({**tree, "seal": _seal_of(tree)}, text, indent=1)
             text.flush()
             os.fsync(text.fileno())
-        _sync_folder(part)
+        sync(part)
         part.rename(place)
-        _sync_folder(place.parent)
+        sync(place.parent)
     except OSError as error:
         raise write_error(part, error, layout.bytes) from error
 
@@ -73,16 +74,6 @@ def _seal_of(tree: Mapping[str, Any]) -> str:
 def _hash(path: Path) -> str:
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "blake2b").hexdigest()
-
-
-def _sync_folder(folder: Path) -> None:
-    # A rename is on disk when its folder is. Not every file system lets folders be opened.
-    with contextlib.suppress(PermissionError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def open_sealed(place: Path, layout: CacheLayout, *, verify: bool = False) -> Reading:

@@ -67,7 +67,7 @@ def test_importing_the_edge_brings_nothing_heavy():
     assert modules.isdisjoint([*heavy, "onnxruntime", "openvino"])  # these only once there is a model to load
     foreign = {name for name in modules if name.startswith("sensorkd.")}
     rooms = {name.split(".")[1] for name in foreign}
-    assert rooms <= {"edge", "errors", "timeline", "quality", "alarms", "encoding", "_version"}
+    assert rooms <= {"edge", "errors", "timeline", "quality", "alarms", "encoding", "durable", "_version"}
 
 
 def test_verification_speaks_json(capsys, bundle_folder):

@@ -257,7 +257,7 @@ def test_a_full_disk_leaves_the_old_one(versions, monkeypatch):
     def full(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("sensorkd.edge.versions.os.fsync", full)
+    monkeypatch.setattr("sensorkd.durable.os.fsync", full)
     with pytest.raises(OSError, match="No space left"):
         versions.install(content, KEY)
     monkeypatch.undo()
