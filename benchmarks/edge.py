@@ -35,8 +35,8 @@ import torch
 from sensorkd.edge import EdgeBundle, EdgePredictor
 from sensorkd.edge.runtime import open_session
 from sensorkd.edge.verification import resident_memory
-from sensorkd.evaluation.evaluate import RunWindows, windows_for
 from sensorkd.evaluation.minirocket import MiniRocketRidge
+from sensorkd.evaluation.run_windows import RunWindows, windows_for
 from sensorkd.evaluation.tables import text_table
 from sensorkd.export.seal import export_run
 from sensorkd.runs import Run

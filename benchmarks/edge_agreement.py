@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sensorkd.evaluation.evaluate import windows_for
+from sensorkd.evaluation.run_windows import windows_for
 from sensorkd.runs import Run
 from sensorkd.training.inference import predict_logits
 

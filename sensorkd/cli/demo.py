@@ -174,9 +174,9 @@ def _draw(
 ) -> None:
     import numpy as np
 
-    from sensorkd.evaluation.evaluate import windows_for
     from sensorkd.evaluation.pictures import confusion_picture, learning_curves, window_pictures
     from sensorkd.evaluation.report import report_html
+    from sensorkd.evaluation.run_windows import windows_for
 
     logs = {
         f"{method}, {labels} labels": run.folder / "metrics.jsonl" for (method, labels), run in runs.items()

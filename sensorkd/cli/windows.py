@@ -25,7 +25,7 @@ def run(
 
     Example: sensorkd windows plant/m05.h5 --like runs/plant --out windows.npz
     """
-    from sensorkd.evaluation.evaluate import windows_for
+    from sensorkd.evaluation.run_windows import windows_for
 
     check_out(out)
     # Read once: a cache of them would only be left behind.

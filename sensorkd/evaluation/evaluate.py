@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,46 +15,19 @@ from sensorkd.errors import ArchiveError, SensorkdError, WindowError
 from sensorkd.evaluation.alarm_report import AlarmReport, choose_rule, report_alarms, scored_windows
 from sensorkd.evaluation.alarm_windows import ScoredWindows
 from sensorkd.evaluation.prior_shift import PriorReport, report_prior
-from sensorkd.runs.data import Planned, as_dataset, open_data, plan_run, read_for
+from sensorkd.evaluation.run_windows import RunWindows, windows_for
 from sensorkd.runs.run import Run
-from sensorkd.training.batches import ArrayDataset
 from sensorkd.training.inference import predict_logits, predict_subsets
 from sensorkd.training.metrics import Metrics, classification_metrics
-from sensorkd.windows.arrays import WindowSet
 from sensorkd.windows.health import SensorHealth, sensor_health
-from sensorkd.windows.labels import encode_labels, label_windows
-from sensorkd.windows.plan import plan_windows
-from sensorkd.windows.splits import groups_of
 
 __all__ = [
     "Evaluation",
-    "RunWindows",
     "alarm_rule_of",
     "evaluate_run",
     "evaluate_windows",
     "sensor_subsets",
-    "windows_for",
 ]
-
-
-@dataclass(frozen=True)
-class RunWindows:
-    """Windows as a run's model takes them. labels: (W,), -1 where unknown. groups: W names.
-
-    failed: files that could not be opened, or not be read whole; the others went on.
-    """
-
-    arrays: WindowSet
-    labels: NDArray[np.int64]
-    groups: list[str]
-    clocks: list[str]
-    notes: list[str]
-    failed: tuple[SensorkdError, ...] = ()
-
-    @property
-    def dataset(self) -> ArrayDataset:
-        """As the batch dict."""
-        return as_dataset(self.arrays, self.labels)
 
 
 @dataclass(frozen=True)
@@ -207,105 +179,3 @@ def sensor_subsets(names: Sequence[str]) -> list[tuple[str, ...]]:
     count = len(names)
     sizes = range(1, count + 1) if count <= 6 else (1, 2, count - 1, count)
     return [subset for size in sizes for subset in itertools.combinations(names, size)]
-
-
-def windows_for(
-    run: Run, paths: Sequence[str] | None = None, *, labels: str | None = None, side: str = "test"
-) -> RunWindows:
-    """Windows as the run's model takes them: of the groups of a side, or of other archives.
-
-    Raises:
-        SensorkdError: archives cannot be used.
-    """
-    config = run.config
-    if labels is not None:
-        told = config.labels.model_copy(update={"table": labels, "more": ()})
-        config = config.model_copy(update={"labels": told})
-    if paths is None:
-        planned = plan_run(config)
-        rows = planned.split.rows(planned.groups, side)
-        if not len(rows):
-            raise WindowError(
-                f"the run holds out no {side} groups",
-                inside=f"split.{side}",
-                mend="name archives with --data",
-            )
-        return _read(run, planned, rows)
-    failed: list[SensorkdError] = []
-    isolated = config.isolated_jobs
-    recordings, notes = open_data(
-        paths, config.layout, config.labels, on_error=failed.append, isolated_jobs=isolated
-    )
-    if failed and not recordings:
-        raise failed[0]
-    plan = plan_windows(
-        recordings,
-        run.encodings,
-        hop=config.hop,
-        segment_of=config.windows.segment_of,
-        required=config.required,
-    )
-    notes += [f"no window from {name}: {why}" for name, why in plan.skipped]
-    if any(config.target in recording.tracks for recording in recordings):
-        names = label_windows(
-            recordings, plan, config.target, encodings=run.encodings, rule=config.label_rule
-        )
-        numbers = _numbers(names, run.classes, notes)
-    else:
-        numbers = np.full(len(plan), -1, np.int64)
-        targets = sorted({name for recording in recordings for name in recording.tracks})
-        notes.append(f"nothing here labels target {config.target!r}; there are labels for {targets}")
-    known_groups = config.split.by == "recording" or all(
-        config.split.by in recording.identity for recording in recordings
-    )
-    groups = groups_of(recordings, plan, config.split.by if known_groups else "recording")
-    reading = read_for(config, recordings, plan, run.encodings, on_note=notes.append)
-    kept = reading.rows.tolist()
-    clocks = [recordings[index].clock for index in plan.recording[kept].tolist()]
-    failed += reading.failed
-    sides = [groups[row] for row in kept]
-    windows = RunWindows(reading.windows, numbers[kept], sides, clocks, notes, tuple(failed))
-    return _with_required(windows, config.required)
-
-
-def _read(run: Run, planned: Planned, rows: NDArray[np.int64]) -> RunWindows:
-    notes = list(planned.notes)
-    plan = planned.plan.select(rows)
-    # Not in the plan's encodings: with a file missing, they may be others than the run's.
-    reading = read_for(run.config, planned.recordings, plan, run.encodings, on_note=notes.append)
-    rows = rows[reading.rows]
-    names = [None if label < 0 else planned.classes[label] for label in planned.labels[rows].tolist()]
-    windows = RunWindows(
-        reading.windows,
-        _numbers(names, run.classes, notes),  # the table may have changed since
-        [planned.groups[row] for row in rows],
-        [planned.recordings[index].clock for index in planned.plan.recording[rows]],
-        notes,
-        (*planned.failed, *reading.failed),
-    )
-    return _with_required(windows, run.config.required)
-
-
-def _numbers(names: Sequence[str | None], classes: Sequence[str], notes: list[str]) -> NDArray[np.int64]:
-    """Class numbers; what the model does not know is not judged, and noted."""
-    strange = Counter(name for name in names if name is not None and name not in classes)
-    if strange:
-        told = ", ".join(f"{name!r} {count}" for name, count in strange.most_common())
-        notes.append(f"windows of classes that the model does not know are not judged: {told}")
-    return encode_labels([None if name in strange else name for name in names], classes)
-
-
-def _with_required(windows: RunWindows, required: Sequence[str]) -> RunWindows:
-    """Without the windows that lack a required input, which is known for certain once they are read."""
-    kept = windows.arrays.with_inputs(required)
-    lost = len(windows.labels) - len(kept)
-    if not lost:
-        return windows
-    return RunWindows(
-        windows.arrays.select(kept),
-        windows.labels[kept],
-        [windows.groups[row] for row in kept],
-        [windows.clocks[row] for row in kept],
-        [*windows.notes, f"{lost} windows are left out, since a required input is absent: {list(required)}"],
-        windows.failed,
-    )

@@ -24,7 +24,7 @@ from sensorkd.distillation.progress import cannot_learn
 from sensorkd.encoding import InputEncoding
 from sensorkd.errors import ConfigError, SensorkdError
 from sensorkd.evaluation.alarm_report import AlarmReport
-from sensorkd.evaluation.evaluate import Evaluation, RunWindows, evaluate_windows, windows_for
+from sensorkd.evaluation.evaluate import Evaluation, evaluate_windows
 from sensorkd.evaluation.pictures import confusion_picture, window_pictures
 from sensorkd.evaluation.report_pictures import (
     alarm_courses,
@@ -34,6 +34,7 @@ from sensorkd.evaluation.report_pictures import (
     reliability,
     term_curves,
 )
+from sensorkd.evaluation.run_windows import RunWindows, windows_for
 from sensorkd.export.footprint import footprint_of
 from sensorkd.runs.data import Planned, plan_run
 from sensorkd.runs.run import LOG, Run

@@ -15,7 +15,8 @@ from sensorkd.errors import WindowError
 from sensorkd.evaluation.alarm_curve import alarm_curve, at_budget
 from sensorkd.evaluation.alarm_metrics import alarm_metrics
 from sensorkd.evaluation.alarm_windows import ScoredWindows
-from sensorkd.evaluation.evaluate import Evaluation, RunWindows, evaluate_run, evaluate_windows, windows_for
+from sensorkd.evaluation.evaluate import Evaluation, evaluate_run, evaluate_windows
+from sensorkd.evaluation.run_windows import RunWindows, windows_for
 from sensorkd.runs import Run
 from sensorkd.runs.alarm_config import AlarmConfig
 from sensorkd.training.inference import predict_logits

@@ -39,7 +39,7 @@ CAMERA = dataclasses.replace(SHAKE, modality="video", sample_shape=(4, 4, 1), st
 ENCODINGS = {"camera": CAMERA, "shake": SHAKE, "heat": HEAT, "turn": TURN}
 SIGNALS = ["shake", "heat", "turn"]
 FEATURES = 84 * 6
-DATA = Path(os.environ.get("SENSORKD_DATA", "/work/shared/data"))
+DATA = Path(os.environ.get("SENSORKD_DATA", Path(__file__).parents[3] / "shared" / "data"))
 
 
 def windows(count: int = 90, seed: int = 0) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:

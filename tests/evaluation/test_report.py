@@ -19,8 +19,9 @@ from matplotlib.figure import Figure
 
 from sensorkd.errors import ConfigError
 from sensorkd.evaluation import report
-from sensorkd.evaluation.evaluate import RunWindows, evaluate_windows, windows_for
+from sensorkd.evaluation.evaluate import evaluate_windows
 from sensorkd.evaluation.report import report_html, write_report
+from sensorkd.evaluation.run_windows import RunWindows, windows_for
 from sensorkd.export.footprint import Footprint
 from sensorkd.runs import Run
 from sensorkd.runs.run import LOG

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sensorkd.evaluation.evaluate import windows_for
+from sensorkd.evaluation.run_windows import windows_for
 from sensorkd.runs import Run, train_run
 from sensorkd.training.inference import predict_logits
 from tests.plant_run import same_weights

@@ -14,7 +14,7 @@ from scipy.special import softmax
 
 from sensorkd.edge import EdgeBundle, EdgePredictor
 from sensorkd.errors import ConfigError, RunError
-from sensorkd.evaluation.evaluate import RunWindows, windows_for
+from sensorkd.evaluation.run_windows import RunWindows, windows_for
 from sensorkd.export.seal import export_run
 from sensorkd.runs import Run
 from sensorkd.training.inference import predict_logits
