@@ -30,7 +30,7 @@ class Device:
     def __init__(self, bundle: Path, topic: str, state: Path | None = None) -> None:
         self.stream = EdgePredictor(EdgeBundle.open(bundle)).stream(on_problem=tell)
         self.topic = topic
-        self._state = None if state is None else StateFile(state, self.stream)
+        self._state = None if state is None else StateFile(state, self.stream, tell=tell)
         # The broker keeps the session of this name, and what was not acknowledged in it, while we are away.
         self.client = Client(
             CallbackAPIVersion.VERSION2,
@@ -64,7 +64,7 @@ class Device:
             self.client.publish(f"{self.topic}/alarm", told, qos=1, retain=True)
 
 
-def tell(error: SensorkdError) -> None:
+def tell(error: object) -> None:
     print(error, file=sys.stderr, flush=True)
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from sensorkd.cli.console import AsJson, emit
+from sensorkd.edge.unknown_rule import UNKNOWN_RATE
 
 __all__ = ["run"]
 
@@ -22,6 +23,10 @@ def run(
     int8: Annotated[
         bool, typer.Option("--int8", help="Add the model in int8, if it keeps its verdicts.")
     ] = False,
+    unknown_rate: Annotated[
+        float,
+        typer.Option(min=0.0, max=0.5, help="Share of false alarms at which a window is called unknown."),
+    ] = UNKNOWN_RATE,
     as_json: AsJson = False,
 ) -> None:
     """Strip the auxiliaries, export, compare with the trained model, and seal a bundle.
@@ -36,7 +41,7 @@ def run(
     named = None if sensors is None else [name for name in sensors.split("+") if name]
     trained = Run.load(folder)
     rule, chosen = alarm_rule_of(trained) or (None, "")
-    comparison = export_run(trained, out, sensors=named, int8=int8, alarm=rule)
+    comparison = export_run(trained, out, sensors=named, int8=int8, alarm=rule, unknown_rate=unknown_rate)
     description = EdgeBundle.open(out).description
     size = (out / MODEL).stat().st_size
     result = {

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from sensorkd.cli.console import note
+from sensorkd.edge.lines import LINE_BYTES
 
 __all__ = ["run"]
 
@@ -26,6 +27,9 @@ def run(
     state: Annotated[
         Path | None, typer.Option(help="Remembers across restarts what was judged, and the alarm.")
     ] = None,
+    longest: Annotated[
+        int, typer.Option(min=1, help="Bytes of a line; longer ones are skipped.")
+    ] = LINE_BYTES,
     precision: Annotated[str, typer.Option(help="fp32 or int8.")] = "fp32",
     runtime: Annotated[str, typer.Option(help="onnxruntime or openvino.")] = "onnxruntime",
 ) -> None:
@@ -51,6 +55,7 @@ def run(
         rates=numbers_of(rate or [], "--rate"),
         lateness=numbers_of(lateness or [], "--lateness"),
         state=state,
+        limit=longest,
     )
     if bad:
         raise typer.Exit(1)

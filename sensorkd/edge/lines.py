@@ -34,8 +34,10 @@ from sensorkd.timeline import LIMIT
 
 __all__ = ["LINE_BYTES", "judge_lines", "judge_message"]
 
-# A second of video of a few megapixels, in base64.
-LINE_BYTES = 16 << 20
+# A frame of a megapixel in colour, in base64. Numbers as text take some 30 times the memory of their line.
+LINE_BYTES = 4 << 20
+# Of a recording's name, which is in every verdict and in the state.
+NAME_LENGTH = 200
 KEYS = ("stream", "time", "samples", "physical", "begin", "end")
 EXPECTED = "an object with stream, time and samples; or time; or begin; or end"
 FRACTION = re.compile(r"[.,](\d+)")
@@ -84,13 +86,22 @@ def judge_message(stream: StreamPredictor, message: bytes) -> list[Verdict]:
         BundleError: it cannot be used; nothing was taken.
     """
     told = _parsed(message)
+    for word in ("begin", "end"):
+        if word in told and len(told) > 1:
+            raise BundleError(f"`{word}` stands alone in its line", found=sorted(told), expected=EXPECTED)
     if "begin" in told:
-        if not isinstance(told["begin"], str):
-            raise BundleError("a recording's name must be text", inside="begin", found=_short(told["begin"]))
-        return stream.begin(told["begin"])
+        name = told["begin"]
+        if not (isinstance(name, str) and len(name) <= NAME_LENGTH):
+            expected = f"text of at most {NAME_LENGTH} letters"
+            raise BundleError("no name of a recording", inside="begin", found=_short(name), expected=expected)
+        return stream.begin(name)
     if "end" in told:
+        if told["end"] is not True:
+            raise BundleError("`end` is true or not there", inside="end", found=_short(told["end"]))
         return stream.end()
     if "stream" not in told:
+        if "time" not in told or len(told) > 1:
+            raise BundleError("samples of no stream", found=sorted(told), expected=EXPECTED)
         time = _time(told.get("time"))
         if not isinstance(time, int):
             raise BundleError("one time is needed", inside="time", found=_short(told.get("time")))

@@ -22,6 +22,8 @@ __all__ = ["Added", "Ring"]
 # A chunk so near to where the last one ended, in periods, is stored as its continuation.
 NEAR = 0.25
 FEWEST = 16
+# What a piece takes beside its samples.
+PIECE_BYTES = 400
 
 
 @dataclass(frozen=True)
@@ -67,16 +69,18 @@ class Ring:
         self.period = timeline.SECOND / rate  # ns
         self._block = max(FEWEST, block)
         self._pieces: list[Piece] = []
+        self._held = 0
         self._gone: _Gone | None = None
         self._stillness = stillness
 
     def __len__(self) -> int:
-        return sum(piece.count for piece in self._pieces)
+        return self._held
 
     @property
     def bytes(self) -> int:
-        """Memory of the samples that are held."""
-        return sum(piece.samples.nbytes for piece in self._pieces)
+        """Memory of the samples that are held, and of what holds them together."""
+        each = self._pieces[0].samples[0].nbytes if self._pieces else 0
+        return self._held * each + len(self._pieces) * PIECE_BYTES
 
     @property
     def start(self) -> int | None:
@@ -139,6 +143,7 @@ class Ring:
             self._gaps += self._gap_in_front()
             begin, gone = self._origin()
             piece = self._pieces.pop(0)
+            self._held -= piece.count
             if self._stillness is not None:
                 self._stillness.push(piece.samples)
             self._gone = _Gone(begin, piece.end, gone + piece.count, piece.told)
@@ -224,6 +229,7 @@ class Ring:
         return taken, np.flatnonzero(differ)
 
     def _insert(self, time: int, samples: NDArray[Any]) -> None:
+        self._held += len(samples)
         index = bisect.bisect_right(self._pieces, time, key=lambda piece: piece.t0)
         if index:
             piece = self._pieces[index - 1]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sensorkd import timeline
 from sensorkd.edge.pieces import Chain
-from sensorkd.edge.ring import Ring
+from sensorkd.edge.ring import PIECE_BYTES, Ring
 from sensorkd.edge.stillness import Stillness
 from sensorkd.encoding import InputEncoding
 from sensorkd.errors import BundleError
@@ -67,32 +67,25 @@ class Sensor:
         """What was pushed as chunks, each with the time of its first sample.
 
         Raises:
-            BundleError: other samples or times than the bundle's input has.
+            BundleError: other samples or times than the bundle's input has; a whole recording would be too
+                long for a device.
         """
         try:
             values = self._checked(samples)
             times = _times(time, len(values), self.name, rate=self._rate)
+            if isinstance(times, int):
+                chunks = [(times, values)] if len(values) else []
+            else:
+                order = np.argsort(times, kind="stable")
+                chunks = self._stamped(times[order], values[order])
+            self._check_room(values.nbytes + len(chunks) * PIECE_BYTES)
         except BundleError:
             self.counters.refused += 1
             raise
-        if isinstance(times, int):
-            return [(times, values)] if len(values) else []
-        order = np.argsort(times, kind="stable")
-        return self._stamped(times[order], values[order])
+        return chunks
 
     def push(self, time: int, samples: NDArray[Any]) -> tuple[int, BundleError | None]:
-        """Take one chunk; how many samples were accepted, and what contradicts earlier ones, for people.
-
-        Raises:
-            BundleError: a whole recording is too long for a device.
-        """
-        if self.encoding.whole and self.ring.bytes + samples.nbytes > WHOLE_BYTES:
-            raise BundleError(
-                "a whole recording is too long to be held on a device",
-                inside=self.name,
-                found=f"more than {WHOLE_BYTES >> 20} MiB",
-                mend="end recordings earlier, or train on windows by hop",
-            )
+        """Take one of `chunks`; how many samples were accepted, and what contradicts earlier ones."""
         added, counters = self.ring.add(time, samples), self.counters
         for field in dataclasses.fields(Counters)[:-1]:
             setattr(counters, field.name, getattr(counters, field.name) + getattr(added, field.name))
@@ -184,6 +177,15 @@ class Sensor:
 
     def _end(self, chain: Chain, time: int) -> int:
         return int(timeline.first_index_at(chain.t0, chain.rate, time))
+
+    def _check_room(self, more: int) -> None:
+        if self.encoding.whole and self.ring.bytes + more > WHOLE_BYTES:
+            raise BundleError(
+                "a whole recording is too long to be held on a device",
+                inside=self.name,
+                found=f"more than {WHOLE_BYTES >> 20} MiB",
+                mend="end recordings earlier, or train on windows by hop",
+            )
 
     def _checked(self, samples: Any) -> NDArray[Any]:
         values, encoding = np.asarray(samples), self.encoding

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
+from sensorkd.durable import write_whole
 from sensorkd.edge.lines import LINE_BYTES, judge_lines
 from sensorkd.edge.predictor import EdgePredictor
 from sensorkd.edge.stream import StreamPredictor
@@ -23,12 +23,19 @@ SELDOM = 60.0
 class StateFile:
     """Where a stream was, on disk: at once when the alarm changes or a recording begins, else once a minute.
 
+    A disk that is full or fails costs the memory of a restart, never a verdict: it is told once, and once
+    more when it is well again.
+
+    Args:
+        tell: told of such a disk.
+
     Raises:
-        BundleError: it is of another stream, or cannot be written.
+        BundleError: it is of another stream, or names no place that could be written to.
     """
 
-    def __init__(self, path: Path, stream: StreamPredictor) -> None:
-        self.path, self._stream = path, stream
+    def __init__(self, path: Path, stream: StreamPredictor, *, tell: Callable[[str], None]) -> None:
+        self.path, self._stream, self._tell = path, stream, tell
+        self._failing = False
         if path.exists():
             try:
                 tree = json.loads(path.read_text(encoding="utf-8"))
@@ -45,30 +52,46 @@ class StateFile:
         try:
             # Now, not in a minute: who mistyped the folder is there to see it.
             self._write()
-        except OSError as error:
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
             raise BundleError(
                 "the state of a stream cannot be written",
                 file=path,
                 found=error.strerror,
                 mend="name a file in a folder that is there and may be written to",
             ) from error
+        except OSError as error:
+            self._failed(error)
 
     def keep(self, *, now: bool = False) -> None:
         """Write it if it is time to."""
         if now or self._key() != self._last or time.monotonic() - self._written >= SELDOM:
-            self._write()
+            try:
+                self._write()
+            except OSError as error:
+                self._failed(error)
+            else:
+                if self._failing:
+                    self._tell(f"{self.path}: the state of the stream is written again")
+                self._failing = False
+
+    def _failed(self, error: OSError) -> None:
+        """Tried again as seldom as it is written."""
+        self._written, self._last = time.monotonic(), self._key()
+        if not self._failing:
+            problem = BundleError(
+                "the state of a stream cannot be written",
+                file=self.path,
+                found=error,
+                mend="make room on the disk; judging goes on, and only a restart would forget where it was",
+            )
+            self._tell(str(problem))
+        self._failing = True
 
     def _key(self) -> tuple[bool, str]:
         return self._stream.alarm_active, self._stream.recording
 
     def _write(self) -> None:
-        # Always the same name: a device that loses its power often does not gather parts.
-        part = self.path.with_name(f".{self.path.name}.part")
-        with part.open("w", encoding="utf-8") as handle:
-            json.dump(self._stream.state(), handle)
-            handle.flush()
-            os.fsync(handle.fileno())
-        part.replace(self.path)
+        write_whole(self.path, json.dumps(self._stream.state()).encode())
         self._written, self._last = time.monotonic(), self._key()
 
 
@@ -93,7 +116,7 @@ def serve(
         BundleError: the state is of another stream, or a rate or lateness is of no input.
     """
     stream = predictor.stream(rates=rates, lateness=lateness, on_problem=lambda error: tell(str(error)))
-    kept = None if state is None else StateFile(state, stream)
+    kept = None if state is None else StateFile(state, stream, tell=tell)
     bad = judge_lines(
         stream, source, out, on_bad=tell, after=(lambda: None) if kept is None else kept.keep, limit=limit
     )

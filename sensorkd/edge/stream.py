@@ -46,7 +46,13 @@ class Verdict:
         told["missing"] = dict(self.missing)
         if self.alarm is not None:
             told |= {"score": None if self.score is None else round(self.score, 6), "alarm": self.alarm}
-        return told if self.event is None else {**told, "event": self.event}
+        if self.event is not None:
+            told["event"] = self.event
+        # JSON has no word for what is no number.
+        return {
+            key: None if isinstance(value, float) and not math.isfinite(value) else value
+            for key, value in told.items()
+        }
 
 
 class StreamPredictor:
@@ -56,7 +62,7 @@ class StreamPredictor:
 
     Args:
         rates, lateness: of this device's sensors, where they are not the bundle's; Hz, s.
-        on_problem: told of samples that contradict earlier ones at the same time.
+        on_problem: told of the first sample of a push that contradicts an earlier one; `counters` count all.
 
     Example:
         stream = EdgePredictor(EdgeBundle.open("bundle")).stream()
@@ -92,10 +98,9 @@ class StreamPredictor:
         Raises:
             BundleError: no such input, or other samples or times than it has. Nothing was taken.
         """
-        closed, problems = self._windower.push(stream, samples, time)
-        if self._on_problem is not None:
-            for problem in problems:
-                self._on_problem(problem)
+        closed, problem = self._windower.push(stream, samples, time)
+        if self._on_problem is not None and problem is not None:
+            self._on_problem(problem)
         return self._judged(closed)
 
     def advance(self, time: int) -> list[Verdict]:
@@ -159,7 +164,7 @@ class StreamPredictor:
             self._windower.restore(state)
             if self._alarm is not None and state["alarm"] is not None:
                 self._alarm = AlarmState.from_json(self._alarm.rule, state["alarm"])
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise BundleError(
                 "the state of a stream cannot be read",
                 found=repr(error),

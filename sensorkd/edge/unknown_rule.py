@@ -8,7 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["UnknownRule"]
+__all__ = ["UNKNOWN_RATE", "UnknownRule"]
+
+# Share of windows like those of the dev groups that may be called unknown, unless told otherwise.
+UNKNOWN_RATE = 0.01
 
 
 @dataclass(frozen=True)

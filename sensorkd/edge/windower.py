@@ -82,8 +82,8 @@ class Windower:
         self._behind: dict[str, int] = {}
         self._times_behind = self._times_lagging = 0
 
-    def push(self, name: str, samples: Any, time: Any) -> tuple[list[ClosedWindow], list[BundleError]]:
-        """Take samples of one input; windows that are closed by them, and what contradicts earlier samples.
+    def push(self, name: str, samples: Any, time: Any) -> tuple[list[ClosedWindow], BundleError | None]:
+        """Take samples of one input; windows closed by them, and the first that contradicts earlier samples.
 
         Args:
             samples: (n, *sample_shape) in the bundle's dtype.
@@ -93,7 +93,7 @@ class Windower:
             BundleError: no such input, or other samples or times than it has. Nothing was taken.
         """
         self._known(name)
-        sensor, closed, problems = self.sensors[name], list[ClosedWindow](), list[BundleError]()
+        sensor, closed, first_problem = self.sensors[name], list[ClosedWindow](), None
         step = sensor.encoding.steps if not sensor.encoding.whole else max(1, len(samples))
         for begin, chunk in sensor.chunks(samples, time):
             # Part by part: of an hour at once, no more is held than of an hour in seconds.
@@ -104,13 +104,13 @@ class Windower:
                 if self._clock_was_set_back(name, newest):
                     closed += self._begin_anew()
                 accepted, problem = sensor.push(start, part)
-                problems += [] if problem is None else [problem]
+                first_problem = first_problem or problem
                 if accepted:
                     self._forget_behind()
                     self.clock = self._clock_after(newest)
                     self._heard[name] = self.clock
                 closed += self._close()
-        return closed, problems
+        return closed, first_problem
 
     def advance(self, time: int) -> list[ClosedWindow]:
         """It is `time` (ns) now, says whoever knows: windows close without a sample's help.
@@ -162,6 +162,9 @@ class Windower:
         self.references.last = _maybe(state["last"])
         for name, closed in state["closed"].items():
             self.sensors[name].ring.closed = _maybe(closed)
+        if self.clock is not None:
+            # What was sent before may be sent again: until all sensors lag, no clock was set back.
+            self._heard = dict.fromkeys(self.sensors, self.clock)
 
     def _known(self, name: str) -> None:
         inputs = self._description.inputs

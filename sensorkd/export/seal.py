@@ -28,6 +28,7 @@ from sensorkd.edge.bundle import (
 )
 from sensorkd.edge.precision import Int8Model
 from sensorkd.edge.runtime import open_session
+from sensorkd.edge.unknown_rule import UNKNOWN_RATE
 from sensorkd.encoding import InputEncoding
 from sensorkd.errors import BundleError
 from sensorkd.export.calibration import Calibration, calibration_of, spread
@@ -37,7 +38,7 @@ from sensorkd.export.int8_gate import Int8Gate, Judgement
 from sensorkd.export.onnx import export_onnx
 from sensorkd.export.quantize import Layer, Quantizer, layers_of
 from sensorkd.export.sensitivity import write_int8
-from sensorkd.export.statistics import RATE, write_statistics
+from sensorkd.export.statistics import write_statistics
 from sensorkd.export.subset import student_for, windows_of
 from sensorkd.models.cost import cost_of
 from sensorkd.models.student import Student
@@ -63,7 +64,7 @@ def export_run(
     sensors: Sequence[str] | None = None,
     int8: bool = False,
     alarm: AlarmRule | None = None,
-    unknown_rate: float = RATE,
+    unknown_rate: float = UNKNOWN_RATE,
     extra: Mapping[str, Any] | None = None,
 ) -> Comparison:
     """Strip, export, compare on held-out windows, and seal; nothing appears unless all of it succeeds.

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from sensorkd.edge.novelty import Novelty, threshold_at
 from sensorkd.edge.statistics import Kept, Statistics
-from sensorkd.edge.unknown_rule import UnknownRule
+from sensorkd.edge.unknown_rule import UNKNOWN_RATE, UnknownRule
 from sensorkd.export.calibration import labels_among, spread
 from sensorkd.export.gate import presences
 from sensorkd.export.subset import windows_of
@@ -27,7 +27,6 @@ from sensorkd.windows.failures import Failures
 from sensorkd.windows.read import WindowArrays, read_readable
 
 __all__ = [
-    "RATE",
     "Embedded",
     "embed",
     "embedded_windows",
@@ -37,8 +36,6 @@ __all__ = [
     "write_statistics",
 ]
 
-# Share of windows like those of the dev groups that may be called unknown.
-RATE = 0.01
 WINDOWS, BATCH = 1024, 32
 # Of each class, to be reminded of and to be judged by; and of all classes together.
 KEPT, MOST_KEPT = 8, 1024
@@ -57,7 +54,9 @@ class Embedded:
     groups: tuple[str, ...]
 
 
-def write_statistics(run: Run, student: Student, path: Path, *, rate: float = RATE) -> UnknownRule | None:
+def write_statistics(
+    run: Run, student: Student, path: Path, *, rate: float = UNKNOWN_RATE
+) -> UnknownRule | None:
     """Write `statistics.npz` for a student of the run's, and tell when a window is unknown.
 
     Nothing is written where there are too few windows for a covariance; None where dev groups have none.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import errno
 import io
 import json
+import os
 import subprocess
 import sys
 
@@ -15,6 +17,7 @@ from sensorkd.alarms import AlarmRule
 from sensorkd.edge import EdgeBundle, EdgePredictor
 from sensorkd.edge import __main__ as command
 from sensorkd.edge.lines import judge_lines, judge_message
+from sensorkd.edge.serving import StateFile
 from sensorkd.errors import BundleError
 from sensorkd.timeline import SECOND
 
@@ -115,7 +118,13 @@ BAD = {
     packed("AAA=", "int16", [-1, 1]): "base64",
     packed("", "int16", [0, 99999999999999]): "heat",
     packed("AAAA", "uint8", [3, 1]): "int16",
-    b'{"begin": 4}': "name must be text",
+    b'{"begin": 4}': "no name of a recording",
+    b'{"begin": "' + b"b" * 300 + b'"}': "at most 200 letters",
+    b'{"begin": "b", "stream": "heat", "time": 0, "samples": [[1]]}': "`begin` stands alone",
+    b'{"end": false}': "`end` is true or not there",
+    b'{"end": true, "time": 0}': "`end` stands alone",
+    b'{"time": 0, "samples": [[1]]}': "samples of no stream",
+    b'{"samples": [[1]]}': "samples of no stream",
     b'{"time": [1]}': "one time",
     b"x" * 5000: "too long",
 }
@@ -197,6 +206,29 @@ def test_a_state_that_cannot_be_written_is_told_before_the_first_line(bundle_fol
     path = tmp_path / "nowhere" / "state.json"
     assert command.main(["stream", str(bundle_folder), "--state", str(path)]) == 2
     assert "folder that is there" in capsys.readouterr().err
+
+
+def test_a_disk_that_is_full_costs_no_verdict(stream, tmp_path, monkeypatch):
+    told, path = [], tmp_path / "state.json"
+    kept = StateFile(path, stream, tell=told.append)
+    before = path.read_text()
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("sensorkd.edge.serving.write_whole", full)
+        for start in (0, 1):
+            judge_message(stream, json.dumps({**GOOD, "time": start * 400_000_000}).encode())
+            kept.keep(now=True)
+        # Restarted by its keeper, it judges all the same.
+        StateFile(path, stream, tell=told.append)
+    assert len(told) == 2
+    assert "No space left" in told[0] and "judging goes on" in told[0]
+    assert path.read_text() == before
+    kept.keep(now=True)
+    assert "written again" in told[2]
+    assert json.loads(path.read_text())["clock"] == stream.state()["clock"]
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", "\x00"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -129,4 +130,27 @@ def test_contradictions_are_told_to_whoever_listens(predictor, minute):
     stream.push("heat", minute[0]["heat"][:4] + 1, 0)
     assert ["contradict" in str(error) for error in told] == [True]
     assert stream.counters["heat"]["conflicting"] == 4
-    assert stream.held_bytes == 8
+    assert 8 < stream.held_bytes < 1000
+
+
+def test_contradictions_are_told_once_a_push_and_all_counted(predictor, minute):
+    told = []
+    stream = predictor.stream(on_problem=told.append)
+    times = np.arange(3) * SECOND // 7  # no two of them a period apart: three chunks
+    stream.push("heat", minute[0]["heat"][:3], times)
+    stream.push("heat", minute[0]["heat"][:3] + 1, times)
+    assert len(told) == 1
+    assert stream.counters["heat"]["conflicting"] == 3
+
+
+def test_a_verdict_of_a_model_that_says_no_number_is_told_as_null(predictor, minute, monkeypatch):
+    stream = predictor.stream()
+    found = predictor.predict({name: values[:1] for name, values in minute[1].items()})
+    nan = np.full_like(found.logits, np.nan)
+    nothing = dataclasses.replace(found, logits=nan, probabilities=nan)
+    monkeypatch.setattr(predictor, "predict", lambda *_: nothing)
+    (verdict,) = [*streamed(stream, minute[0], stop=4), *stream.flush()]
+    told = json.loads(json.dumps(verdict.to_json(), allow_nan=False))
+    assert told["probability"] is None
+    assert told["score"] is None
+    assert told["time"] == HOP

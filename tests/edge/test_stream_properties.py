@@ -91,8 +91,8 @@ def check(inputs: dict[str, Any], arriving: list[Chunk], **how: Any) -> None:
     for chunk in arriving:
         excused = too_late(windower, chunk)
         before = windower.sensors[chunk.name].counters.late
-        windows, problems = windower.push(chunk.name, chunk.samples, chunk.time)
-        assert not problems
+        windows, problem = windower.push(chunk.name, chunk.samples, chunk.time)
+        assert problem is None
         assert windower.sensors[chunk.name].counters.late - before <= excused
         closed += windows
         assert_nothing_is_overdue(windower)

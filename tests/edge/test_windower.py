@@ -30,8 +30,8 @@ def push(windows, name, begin, stop, **samples):
     """Seconds [begin, stop) of a sensor, whole."""
     rate = windows.sensors[name].ring.rate
     count = round((stop - begin) * rate)
-    closed, problems = windows.push(name, some(count, **samples), round(begin * SECOND))
-    assert not problems
+    closed, problem = windows.push(name, some(count, **samples), round(begin * SECOND))
+    assert problem is None
     return [window.t_ref / SECOND for window in closed]
 
 
@@ -229,9 +229,9 @@ def test_other_samples_are_refused_with_what_was_found_and_expected(name, sample
 def test_contradicting_samples_are_named():
     windows = windower()
     push(windows, "fast", 0, 0.1)
-    _, problems = windows.push("fast", some(10, value=5), 0)
-    assert "contradict" in str(problems[0])
-    assert "first at 0 ns" in str(problems[0])
+    _, problem = windows.push("fast", some(10, value=5), 0)
+    assert "contradict" in str(problem)
+    assert "first at 0 ns" in str(problem)
     assert windows.sensors["fast"].told["conflicting"] > 0
 
 
@@ -254,6 +254,35 @@ def test_after_a_restart_the_grid_goes_on_and_no_window_is_judged_twice():
     assert push(later, "fast", 2.3, 5.3) == []
     assert later.sensors["fast"].told["late"] == 100
     assert push(later, "slow", 2.3, 5.3) == pytest.approx([4.3, 5.3])
+
+
+def test_what_is_sent_again_after_a_restart_sets_no_clock_back():
+    """A broker that sends the last minutes of one sensor again must not have them judged twice."""
+    windows = windower(late=2.5)
+    for second in range(600):
+        push(windows, "fast", second, second + 1)
+        push(windows, "slow", second, second + 1)
+    later = windower(late=2.5)
+    later.restore(windows.state())
+    for second in (480, 490, 500, 510):
+        assert push(later, "fast", second, second + 1) == []
+    assert later.set_back == 0
+    assert later.clock == windows.clock
+
+
+def test_a_whole_recording_too_long_is_refused_before_any_of_it_is_taken(monkeypatch):
+    monkeypatch.setattr("sensorkd.edge.sensor.WHOLE_BYTES", 100_000)
+    windows = Windower(describe({"fast": encoding(100.0, None)}))
+    windows.begin("part")
+    # Each stamp is off, so that each sample is a piece of its own, which takes more than the sample.
+    times = np.arange(300, dtype=np.int64) * SECOND
+    with pytest.raises(BundleError, match="too long to be held"):
+        windows.push("fast", some(300), times)
+    assert len(windows.sensors["fast"].ring) == 0
+    with pytest.raises(BundleError, match="too long to be held"):
+        for first in range(0, 300, 10):
+            windows.push("fast", some(10), times[first : first + 10])
+    assert windows.sensors["fast"].ring.bytes <= 100_000
 
 
 def test_a_clock_that_was_told_wrong_once_makes_no_sensor_late_for_ever():
