@@ -22,7 +22,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any, BinaryIO, TextIO
+from typing import Any, Protocol, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,7 @@ from sensorkd.encoding import InputEncoding
 from sensorkd.errors import BundleError, SensorkdError, nearest
 from sensorkd.timeline import LIMIT
 
-__all__ = ["LINE_BYTES", "judge_lines", "judge_message"]
+__all__ = ["LINE_BYTES", "LineSource", "judge_lines", "judge_message"]
 
 # A frame of a megapixel in colour, in base64. Numbers as text take some 30 times the memory of their line.
 LINE_BYTES = 4 << 20
@@ -44,9 +44,16 @@ FRACTION = re.compile(r"[.,](\d+)")
 DTYPE = re.compile(r"[<>=|]?[a-z]+\d*")
 
 
+class LineSource(Protocol):
+    """Whatever lines of bytes are read from."""
+
+    def readline(self, limit: int = -1, /) -> bytes:
+        """At most `limit` bytes of the next line; nothing at the end."""
+
+
 def judge_lines(
     stream: StreamPredictor,
-    source: BinaryIO,
+    source: LineSource,
     out: TextIO,
     *,
     on_bad: Callable[[str], None],
@@ -120,7 +127,7 @@ def judge_message(stream: StreamPredictor, message: bytes) -> list[Verdict]:
     return stream.push(name, values, _time(told.get("time")))
 
 
-def _lines(source: BinaryIO, limit: int) -> Iterator[tuple[int, bytes | None]]:
+def _lines(source: LineSource, limit: int) -> Iterator[tuple[int, bytes | None]]:
     """Lines and their numbers from 1; None for one that is too long, which is not kept in memory."""
     number = 0
     while line := source.readline(limit + 1):

@@ -11,6 +11,7 @@ from typing import BinaryIO, TextIO
 from sensorkd.durable import write_whole
 from sensorkd.edge.lines import LINE_BYTES, judge_lines
 from sensorkd.edge.predictor import EdgePredictor
+from sensorkd.edge.stopping import StoppableLines
 from sensorkd.edge.stream import StreamPredictor
 from sensorkd.errors import BundleError, ConfigError
 
@@ -106,7 +107,7 @@ def serve(
     state: Path | None = None,
     limit: int = LINE_BYTES,
 ) -> int:
-    """Judge lines until they end; how many could not be used.
+    """Judge lines until they end, or SIGTERM or SIGINT ends them; how many could not be used.
 
     Args:
         tell: told of bad lines, of samples that contradict each other, and what came of each input in all.
@@ -117,11 +118,11 @@ def serve(
     """
     stream = predictor.stream(rates=rates, lateness=lateness, on_problem=lambda error: tell(str(error)))
     kept = None if state is None else StateFile(state, stream, tell=tell)
-    bad = judge_lines(
-        stream, source, out, on_bad=tell, after=(lambda: None) if kept is None else kept.keep, limit=limit
-    )
-    if kept is not None:
-        kept.keep(now=True)
+    after = (lambda: None) if kept is None else kept.keep
+    with StoppableLines(source) as lines:
+        bad = judge_lines(stream, lines, out, on_bad=tell, after=after, limit=limit)
+        if kept is not None:
+            kept.keep(now=True)
     for name, counters in stream.counters.items():
         told = ", ".join(f"{count} {what}" for what, count in counters.items() if count)
         tell(f"{name}: {told or 'nothing came'}")

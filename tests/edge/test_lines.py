@@ -7,8 +7,10 @@ import errno
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from sensorkd.edge import EdgeBundle, EdgePredictor
 from sensorkd.edge import __main__ as command
 from sensorkd.edge.lines import judge_lines, judge_message
 from sensorkd.edge.serving import StateFile
+from sensorkd.edge.stopping import StoppableLines
 from sensorkd.errors import BundleError
 from sensorkd.timeline import SECOND
 
@@ -263,3 +266,54 @@ def test_windows_of_a_file_get_alarms_recording_by_recording(
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     # A window without any sensor raises none, but it does not clear the one of the window before it either.
     assert [row["alarm"] for row in rows] == [True, True, True, False]
+
+
+@pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
+def test_a_device_that_is_told_to_stop_judges_what_is_left_and_remembers_where_it_was(
+    bundle_folder, tmp_path, told
+):
+    state = tmp_path / "state.json"
+    command = [sys.executable, "-m", "sensorkd.edge", "stream", str(bundle_folder), "--state", str(state)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as device:
+        assert device.stdin is not None and device.stdout is not None
+        for start in (0, 1, 2, 3):
+            device.stdin.write(json.dumps({**GOOD, "time": start * 400_000_000}) + "\n")
+        device.stdin.flush()
+        first = json.loads(device.stdout.readline())
+        device.send_signal(told)  # its input stays open
+        rest, told_last = device.communicate(timeout=60)
+    assert device.returncode == 0
+    assert "heat: 16 accepted" in told_last
+    assert "Traceback" not in told_last
+    times = [first["time"], *(json.loads(line)["time"] for line in rest.splitlines())]
+    assert [time // 1_000_000 for time in times] == [400, 800, 1200, 1600]
+    assert json.loads(state.read_text())["clock"] == 1_500_000_000
+
+
+def test_a_line_that_was_begun_is_judged_to_its_end():
+    content = io.BytesIO(b"one\ntwo\nthree\n")
+    with StoppableLines(content) as lines:
+        assert lines.readline() == b"one\n"
+        signal.raise_signal(signal.SIGTERM)  # while the line is judged
+        assert lines.readline() == b""
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_a_second_signal_does_what_it_did_before():
+    with StoppableLines(io.BytesIO()):
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_in_another_thread_signals_are_left_alone():
+    before = signal.getsignal(signal.SIGTERM)
+
+    def read():
+        with StoppableLines(io.BytesIO(b"one\n")) as lines:
+            return lines.readline(), signal.getsignal(signal.SIGTERM)
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(read).result() == (b"one\n", before)
