@@ -175,12 +175,12 @@ def _check_unlabelled(method: Method) -> None:
     if not method.unlabelled:
         return
     echo = method.pseudo in ("soft", "mse") and method.pseudo_from == "self"
-    if echo and not (method.strong or method.align):
+    if echo and not method.strong:
         raise ConfigError(
             "what the network says of a window itself teaches it nothing",
             inside="method.pseudo",
             found=f"{method.pseudo} from self, of the very view that learns it",
-            expected="strong: true, align: true, pseudo_from: earlier, or pseudo: hard",
+            expected="strong: true, pseudo_from: earlier, or pseudo: hard",
         )
     if method.pseudo_from_visit and method.strong:
         raise ConfigError(

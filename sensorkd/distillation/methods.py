@@ -45,10 +45,10 @@ class Method:
     squared differences), or not (`none`). pseudo_from: whose word that is, the network's `self`, its
     `earlier` self's, or that of a `visit`: once an epoch, after the warm-up, the earlier self labels the
     windows that come next, under all transforms. sharpness: a power that makes them surer. threshold: how
-    likely a class must be. align: predictions are first brought to the class shares of the labels. ramp:
-    share of the steps over which the weight of pseudo-labels rises linearly from 0. strong: they are read
-    from the window as it was logged, without augmentation and with all its sensors, and learned on the
-    changed one.
+    likely a class must be. align: predictions are first brought to the class shares, where the run knows
+    them. ramp: share of the steps over which the weight of pseudo-labels rises linearly from 0. strong: they
+    are read from the window as it was logged, without augmentation and with all its sensors, and learned
+    on the changed one.
     """
 
     name: str

@@ -59,6 +59,8 @@ class Cell:
         """All that its result depends on, without what is left at a default: a new option changes nothing."""
         tree = self.config.model_dump(mode="json", exclude_defaults=True)
         told = portable({key: value for key, value in tree.items() if key not in FREE})
+        if not (self.config.method.method().align and not self.baseline):
+            told.pop("unlabelled_shares", None)
         if self.baseline:
             # Nothing of the loop concerns it; what it is fitted on does.
             told = {key: value for key, value in told.items() if key not in ("method", "training", "model")}

@@ -61,6 +61,8 @@ def run_images(
         families={IMAGE: config.family},
         augmentations={IMAGE: config.augmentations()},
         seed=config.seed,
+        # The labels are a share of all, drawn at random.
+        unlabelled_shares="labels",
     )
     if not begun:
         folder.mkdir(parents=True, exist_ok=True)

@@ -231,9 +231,11 @@ class RunConfig(_Strict):
     from so few; labels_share: from this share of those of each class, and at least one; labels_groups: from
     those of so many training groups, before either is counted. alarm: when
     verdicts raise one, for alarm metrics. deployment_prior: how often classes occur in the plant, where
-    that is not how often they were labelled; what ships answers for it. cache: where windows are kept.
-    isolated: archives are opened and read in child processes only, so that one made to crash or hang its
-    reader does no harm. Paths in a file are relative to that file, on the command line to
+    that is not how often they were labelled; what ships answers for it. unlabelled_shares: how often they
+    occur among the training windows without a label, where that is known: of each class, `uniform`, or as
+    among the labelled ones (`labels`); labels that a network gives itself are brought to it. cache: where
+    windows are kept. isolated: archives are opened and read in child processes only, so that one made to
+    crash or hang its reader does no harm. Paths in a file are relative to that file, on the command line to
     the working folder.
     """
 
@@ -250,6 +252,9 @@ class RunConfig(_Strict):
     labels_groups: Annotated[int, Field(ge=1)] | None = None
     alarm: AlarmConfig | None = None
     deployment_prior: Mapping[str, Annotated[float, Field(gt=0, le=1)]] | None = None
+    unlabelled_shares: (
+        Literal["labels", "uniform"] | Mapping[str, Annotated[float, Field(ge=0, le=1)]] | None
+    ) = None
     model: ModelConfig = ModelConfig()
     method: MethodConfig = MethodConfig()
     training: TrainingConfig = TrainingConfig()

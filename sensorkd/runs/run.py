@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -161,17 +161,31 @@ class Run:
             ConfigError: they do not name every class, or others.
         """
         told = self.config.deployment_prior
-        if told is None:
-            return self.trained_prior
+        return self.trained_prior if told is None else self._shares(told, "deployment_prior")
+
+    @property
+    def unlabelled_shares(self) -> tuple[float, ...] | Literal["labels"] | None:
+        """The class shares of the windows without a label, as the recipe takes them.
+
+        Raises:
+            ConfigError: they do not name every class, or others.
+        """
+        told = self.config.unlabelled_shares
+        if told == "uniform":
+            return (1 / len(self.classes),) * len(self.classes)
+        return self._shares(told, "unlabelled_shares") if isinstance(told, Mapping) else told
+
+    def _shares(self, told: Mapping[str, float], key: str) -> tuple[float, ...]:
+        """By class name -> by class number."""
         if set(told) != set(self.classes):
             raise ConfigError(
-                "the class shares of the plant are not of these classes",
-                inside="deployment_prior",
+                "the class shares are not of these classes",
+                inside=key,
                 found=sorted(told),
                 expected=list(self.classes),
-                mend="name every class with its share in `deployment_prior`",
+                mend=f"name every class with its share in `{key}`",
             )
-        return tuple(class_shares([told[name] for name in self.classes], "deployment_prior").tolist())
+        return tuple(class_shares([told[name] for name in self.classes], key).tolist())
 
     def student(self) -> Student:
         """The trained student, ready to judge, answering for the class shares of `prior`.

@@ -179,8 +179,8 @@ def _check_windows(run: Run) -> None:
 
 
 def _check_classes(run: Run) -> None:
-    """Shares of a plant, or an alarm, that do not fit the classes: told now, not after training."""
-    _ = run.prior
+    """Class shares, or an alarm, that do not fit the classes: told now, not after training."""
+    _ = run.prior, run.unlabelled_shares
     if run.config.alarm is not None:
         run.config.alarm.rule().is_normal(run.classes)
 
@@ -220,4 +220,5 @@ def _recipe(run: Run) -> Recipe:
             for name, adapter in adapters.items()
         },
         seed=run.config.seed,
+        unlabelled_shares=run.unlabelled_shares,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -45,7 +45,8 @@ LATER = (
 class Recipe:
     """How to train: the method, the loop's numbers, and each modality's transforms and augmentations.
 
-    teacher: for methods that have one, a finished network over the same inputs.
+    teacher: for methods that have one, a finished network over the same inputs. unlabelled_shares: (N,) how
+    common classes are among windows without a label, where that is known; `labels`: as among the labelled.
     """
 
     method: Method
@@ -54,6 +55,7 @@ class Recipe:
     augmentations: Mapping[str, Sequence[Augmentation]]
     seed: int
     teacher: Teacher | None = None
+    unlabelled_shares: tuple[float, ...] | Literal["labels"] | None = None
 
     @property
     def transforms(self) -> Mapping[str, Sequence[Transform]]:
@@ -75,6 +77,7 @@ class Recipe:
             "seed": self.seed,
             "windows": windows,
             **({"unlabelled": unlabelled} if unlabelled else {}),
+            **({} if self.unlabelled_shares is None else {"unlabelled_shares": self.unlabelled_shares}),
             **({} if self.teacher is None else {"teacher": digest_of(self.teacher.network.state_dict())}),
         }
 
@@ -169,22 +172,32 @@ class Recipe:
         return torch.tensor(self.config.logit_adjustment * np.log(prior), dtype=torch.float32)
 
     def alignment(self, windows: WindowSource, classes: int) -> Alignment | None:
-        """Brings pseudo-labels to the class shares of the labels, where the method asks for it.
+        """Brings pseudo-labels of single batches to the class shares, where the method asks for it.
 
         Raises:
-            ConfigError: the windows do not tell their labels, or a class has none.
+            ConfigError: see `class_shares`.
         """
         shares = None if self.method.pseudo_from_visit else self.class_shares(windows, classes)
         return None if shares is None else Alignment(shares)
 
     def class_shares(self, windows: WindowSource, classes: int) -> Tensor | None:
-        """(N,) shares of the labels as sampled, where pseudo-labels are brought to them.
+        """(N,) shares of the classes that pseudo-labels are brought to; None: they stay as they are.
 
         Raises:
-            ConfigError: the windows do not tell their labels, or a class has none.
+            ConfigError: the shares are not of the classes; or they should be those of the labels, and the
+                windows do not tell these, or a class has none.
         """
-        if not (self.method.pseudo_labels and self.method.align):
+        told = self.unlabelled_shares
+        if told is None or not (self.method.pseudo_labels and self.method.align):
             return None
-        labels = labels_of(windows, asked_by="method.align")
-        prior = sampled_prior(labels, classes=classes, sampling=self.config.sampling)
-        return torch.tensor(prior, dtype=torch.float32)
+        if told == "labels":
+            labels = labels_of(windows, asked_by="unlabelled_shares")
+            told = tuple(sampled_prior(labels, classes=classes, sampling="natural").tolist())
+        if len(told) != classes:
+            raise ConfigError(
+                "the class shares are not of the student's classes",
+                inside="unlabelled_shares",
+                found=f"{len(told)} shares",
+                expected=f"{classes}, one a class",
+            )
+        return torch.tensor(told, dtype=torch.float32)

@@ -151,6 +151,20 @@ def test_a_cell_is_the_same_wherever_its_files_lie(load: Load, plant: Path, tmp_
     assert identities[0] == identities[1] != identities[2]
 
 
+def test_class_shares_concern_only_methods_that_bring_labels_to_them(
+    load: Load, plant: Path, tmp_path: Path
+) -> None:
+    differ = {}
+    for method in ("ce", "fixmatch", "lsskd"):
+        identities = set()
+        for shares in ({}, {"unlabelled_shares": "uniform"}):
+            config = load(set={"data": [str(plant)], **shares}, methods=[method])
+            run = resolved_run(config, MethodEntry(name=method, method=method), "1")
+            identities.add(Cell(method, method, "1", 0, 0, run, tmp_path).identity)
+        differ[method] = len(identities) == 2
+    assert differ == {"ce": False, "fixmatch": False, "lsskd": True}
+
+
 @pytest.mark.parametrize(
     ("split", "problem"),
     [

@@ -114,6 +114,14 @@ def test_a_plan_tells_how_many_windows_have_no_label_where_they_are_used(configu
     assert spare == every - 6
 
 
+def test_lsskd_asks_for_the_class_shares_where_labels_are_few(configured: Any) -> None:
+    few: dict[str, Any] = {"method": {"name": "lsskd"}, "labels_per_class": 2}
+    (note,) = plan_run(configured(**few)).notes
+    assert "say so in `unlabelled_shares`" in note
+    (note,) = plan_run(configured(**few, unlabelled_shares="uniform")).notes
+    assert "unlabelled_shares" not in note
+
+
 @pytest.mark.parametrize("mode", ["memory", "cache", "direct", "isolated"])
 def test_windows_without_a_label_are_read_like_the_others(configured: Any, tmp_path: Path, mode: str) -> None:
     told = {"mode": "auto" if mode == "isolated" else mode, "folder": str(tmp_path / "cache")}

@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -85,6 +86,24 @@ def test_to_answer_for_what_was_trained_changes_nothing(press_run: Run, unseen: 
     same = for_plant(press_run, dict(zip(press_run.classes, press_run.trained_prior, strict=True)))
     before, after = (predict_logits(run.student(), unseen.dataset) for run in (press_run, same))
     np.testing.assert_allclose(after, before, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("told", "shares"),
+    [
+        (None, None),
+        ("labels", "labels"),
+        ("uniform", (1 / 3, 1 / 3, 1 / 3)),
+        ({"ok": 0.9, "worn": 0.1, "hot": 0.0}, (0.0, 0.9, 0.1)),
+    ],
+)
+def test_shares_of_windows_without_a_label_come_in_the_order_of_the_classes(
+    press_run: Run, told: Any, shares: Any
+) -> None:
+    run = dataclasses.replace(
+        press_run, config=press_run.config.model_copy(update={"unlabelled_shares": told})
+    )
+    assert run.unlabelled_shares == (pytest.approx(shares) if isinstance(shares, tuple) else shares)
 
 
 def test_the_shift_is_not_added_twice(press_run: Run) -> None:

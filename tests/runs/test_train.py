@@ -64,8 +64,13 @@ def test_few_labels_are_what_the_shares_are_counted_from(press: Path, tmp_path: 
     [
         (
             {"deployment_prior": {"ok": 0.9, "worn": 0.1}},
-            "class shares of the plant are not of these classes",
+            "class shares are not of these classes(.|\n)*deployment_prior",
         ),
+        (
+            {"unlabelled_shares": {"ok": 0.9, "worn": 0.1}},
+            "class shares are not of these classes(.|\n)*unlabelled_shares",
+        ),
+        ({"unlabelled_shares": {**CALM, "ok": 0.5}}, "unlabelled_shares is no list(.|\n)*which sum to 0.8"),
         ({"deployment_prior": {**CALM, "ok": 0.5}}, "which sum to 0.8"),
         ({"alarm": {"normal": ["fine"]}}, "the alarm rule's normal class 'fine' is none of the classes"),
         ({"alarm": {"normal": ["ok", "worn", "hot"]}}, "no class is left to raise an alarm"),

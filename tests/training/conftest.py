@@ -93,13 +93,14 @@ def build(seed=0) -> LayeredStudent:
     return LayeredStudent(student, {"shake": 4, "heat": 4})
 
 
-def make(method="ce", seed=0, **config) -> Recipe:
+def make(method="ce", seed=0, unlabelled_shares=None, **config) -> Recipe:
     return Recipe(
         method=METHODS[method] if isinstance(method, str) else method,
         config=TrainingConfig(**{"steps": 12, "epoch_steps": 4, "batch_size": 16, **config}),
         families={"shake": OSCILLATION, "heat": FLUCTUATION},
         augmentations={"shake": (Scale(), Noise()), "heat": (Noise(),)},
         seed=seed,
+        unlabelled_shares=unlabelled_shares,
     )
 
 

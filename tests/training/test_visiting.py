@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+import pytest
 import torch
 
 from sensorkd.distillation.methods import method_named
 from sensorkd.distillation.soft_targets import Ema
+from sensorkd.errors import ConfigError
 from sensorkd.training import loop
 from sensorkd.training.loop import train
 from sensorkd.training.order import EpochBatches
@@ -35,12 +37,37 @@ def test_windows_are_numbered_behind_the_labelled_ones(layered, make_windows, ma
     assert torch.equal(labels.of(torch.tensor([10 + 88])).final.shares[0], labels.shares[44])
 
 
-def test_labels_show_the_class_shares_of_the_labelled_windows(layered, make_windows, make_recipe):
-    recipe = make_recipe(dataclasses.replace(LSSKD, sharpness=0.5))
+@pytest.mark.parametrize("told", ["labels", (0.6, 0.3, 0.1)])
+@pytest.mark.parametrize("sampling", ["natural", "balanced"])
+def test_labels_show_the_class_shares_that_are_known(layered, make_windows, make_recipe, told, sampling):
+    """However the labelled windows are drawn: the others are drawn as they come."""
+    method = dataclasses.replace(LSSKD, sharpness=0.5)
+    recipe = make_recipe(method, unlabelled_shares=told, sampling=sampling)
     few = make_windows(labels=np.array([0] * 6 + [1] * 3 + [2] * 1))
     visiting = Visiting(recipe, layered, Ema(layered, decay=0.9), few, make_windows(90, seed=3))
     shares = visiting.at(0, range(90)).shares.mean(dim=0)
     assert torch.allclose(shares, torch.tensor([0.6, 0.3, 0.1]), atol=0.05)
+
+
+def test_where_the_class_shares_are_not_known_labels_stay_as_they_are(layered, make_windows, make_recipe):
+    """Few labels of each class say nothing about how common the classes are."""
+    visits = [
+        Visiting(
+            make_recipe(dataclasses.replace(LSSKD, align=align)),
+            layered,
+            Ema(layered, decay=0.9),
+            make_windows(labels=np.arange(6) % 3),
+            make_windows(90, seed=3),
+        )
+        for align in (True, False)
+    ]
+    assert torch.equal(visits[0].at(0, range(90)).shares, visits[1].at(0, range(90)).shares)
+
+
+def test_shares_of_other_classes_are_refused(layered, make_windows, make_recipe):
+    recipe = make_recipe(LSSKD, unlabelled_shares=(0.5, 0.5))
+    with pytest.raises(ConfigError, match="not of the student's classes"):
+        Visiting(recipe, layered, Ema(layered, decay=0.9), make_windows(10), make_windows(9))
 
 
 def test_visits_begin_after_the_warm_up(make_layered, make_windows, make_recipe, tmp_path, monkeypatch):
