@@ -59,14 +59,14 @@ class Cell:
         """All that its result depends on, without what is left at a default: a new option changes nothing."""
         tree = self.config.model_dump(mode="json", exclude_defaults=True)
         told = portable({key: value for key, value in tree.items() if key not in FREE})
-        if not (self.config.method.method().align and not self.baseline):
+        method = self.config.method.method()
+        if self.baseline or not (method.pseudo_labels and method.align):
             told.pop("unlabelled_shares", None)
         if self.baseline:
             # Nothing of the loop concerns it; what it is fitted on does.
             told = {key: value for key, value in told.items() if key not in ("method", "training", "model")}
             return {**told, "baseline": self.method, "sensors": self.sensors, "side": self.side}
         # Its numbers, not its name alone: a method that was changed since is another one.
-        method = self.config.method.method()
         numbers = {item.name: getattr(method, item.name) for item in dataclasses.fields(method)}
         defaults = {item.name: item.default for item in dataclasses.fields(method)}
         changed = {key: value for key, value in numbers.items() if value != defaults[key]}

@@ -155,14 +155,19 @@ def test_class_shares_concern_only_methods_that_bring_labels_to_them(
     load: Load, plant: Path, tmp_path: Path
 ) -> None:
     differ = {}
-    for method in ("ce", "fixmatch", "lsskd"):
+    entries = {
+        "ce": MethodEntry(name="ce", method="ce"),
+        "fixmatch": MethodEntry(name="fixmatch", method="fixmatch"),
+        "labels alone": MethodEntry(name="a", method="lsskd", set={"method.unlabelled": 0}),
+        "lsskd": MethodEntry(name="lsskd", method="lsskd"),
+    }
+    for name, entry in entries.items():
         identities = set()
         for shares in ({}, {"unlabelled_shares": "uniform"}):
-            config = load(set={"data": [str(plant)], **shares}, methods=[method])
-            run = resolved_run(config, MethodEntry(name=method, method=method), "1")
-            identities.add(Cell(method, method, "1", 0, 0, run, tmp_path).identity)
-        differ[method] = len(identities) == 2
-    assert differ == {"ce": False, "fixmatch": False, "lsskd": True}
+            run = resolved_run(load(set={"data": [str(plant)], **shares}), entry, "1")
+            identities.add(Cell(name, entry.method, "1", 0, 0, run, tmp_path).identity)
+        differ[name] = len(identities) == 2
+    assert differ == {"ce": False, "fixmatch": False, "labels alone": False, "lsskd": True}
 
 
 @pytest.mark.parametrize(
