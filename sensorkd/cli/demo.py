@@ -96,6 +96,7 @@ def demo_config(out: Path, scale: Scale = FULL) -> RunConfig:
         },
         "windows": {"reference": "hop", "hop": 2.0},
         "split": {"by": "machine", "test": names[-scale.unseen :]},
+        "unlabelled_shares": "uniform",
         "training": {"steps": scale.steps, "batch_size": 16},
         "alarm": {"normal": ["healthy"], "raise_count": 2, "raise_within": 3, "clear_count": 3},
         "out": str(out / "runs" / "plant"),
