@@ -1,8 +1,9 @@
-"""benchmarks/int8.py: what is lost, of each group, in the mean over them, and of all their windows together."""
+"""benchmarks/int8.py: what is lost of each group, in the mean over them, and of all their windows."""
 
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,12 @@ SCRIPT = Path(__file__).parents[2] / "benchmarks" / "int8.py"
 def script():
     spec = importlib.util.spec_from_file_location("int8_benchmark", SCRIPT)
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    sys.modules[spec.name] = module  # where dataclasses look for what annotations mean
+    try:
+        spec.loader.exec_module(module)
+        yield module
+    finally:
+        del sys.modules[spec.name]
 
 
 def sure_of(*classes):
