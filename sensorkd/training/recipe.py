@@ -67,6 +67,7 @@ class Recipe:
         fields = TrainingConfig.model_fields
         left_out = {key for key in LATER if getattr(self.config, key) == fields[key].default}
         told = self.config.model_dump(mode="json", exclude=left_out)
+        shares = self.unlabelled_shares
         return {
             **{f"method.{key}": value for key, value in self.method.changed().items()},
             **{f"training.{key}": value for key, value in told.items()},
@@ -77,7 +78,12 @@ class Recipe:
             "seed": self.seed,
             "windows": windows,
             **({"unlabelled": unlabelled} if unlabelled else {}),
-            **({} if self.unlabelled_shares is None else {"unlabelled_shares": self.unlabelled_shares}),
+            # As it is read back.
+            **(
+                {}
+                if shares is None
+                else {"unlabelled_shares": shares if shares == "labels" else list(shares)}
+            ),
             **({} if self.teacher is None else {"teacher": digest_of(self.teacher.network.state_dict())}),
         }
 

@@ -75,7 +75,9 @@ def test_a_resumed_run_ends_with_the_very_same_weights(
     make_layered, make_windows, make_recipe, tmp_path, name
 ):
     method = method_named(FAMILIES[name][0], FAMILIES[name][1])
-    recipe = with_teacher(make_recipe(method, steps=6, epoch_steps=2, batch_size=8), make_layered)
+    shares = (0.5, 0.3, 0.2)
+    recipe = make_recipe(method, steps=6, epoch_steps=2, batch_size=8, unlabelled_shares=shares)
+    recipe = with_teacher(recipe, make_layered)
     sources = make_windows(16), make_windows(12, seed=9)
     records, again = [], []
 
