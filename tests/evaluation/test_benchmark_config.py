@@ -163,7 +163,7 @@ def test_class_shares_concern_only_methods_that_bring_labels_to_them(
     }
     for name, entry in entries.items():
         identities = set()
-        for shares in ({}, {"unlabelled_shares": "uniform"}):
+        for shares in ({"unlabelled_shares": "labels"}, {"unlabelled_shares": "uniform"}):
             run = resolved_run(load(set={"data": [str(plant)], **shares}), entry, "1")
             identities.add(Cell(name, entry.method, "1", 0, 0, run, tmp_path).identity)
         differ[name] = len(identities) == 2
