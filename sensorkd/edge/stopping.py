@@ -20,7 +20,7 @@ class StoppableLines:
     """`readline` of a binary source, which says that it has ended after SIGTERM or SIGINT.
 
     A line that was begun is judged to its end. A second signal does what it did before. Signals reach the
-    main thread alone: in another one nothing is changed.
+    main thread alone: in another one nothing is changed, nor for a signal that is ignored.
     """
 
     def __init__(self, source: BinaryIO) -> None:
@@ -30,7 +30,9 @@ class StoppableLines:
 
     def __enter__(self) -> StoppableLines:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._tell) for number in SIGNALS}
+            # What is ignored, as SIGINT is in the background of a shell, stays so.
+            heeded = [item for item in SIGNALS if signal.getsignal(item) not in (signal.SIG_IGN, None)]
+            self._before = {number: signal.signal(number, self._tell) for number in heeded}
         return self
 
     def __exit__(

@@ -57,7 +57,7 @@ class Plant:
         assert sum(len(sensor.ring) for sensor in self.windows.sensors.values()) < 12 * sum(RATES.values())
 
 
-@settings(max_examples=80)
+@settings(max_examples=40)
 @given(st.lists(EVENTS, min_size=1, max_size=12), st.integers(0, 5))
 def test_a_device_recovers_from_whatever_its_clock_was(events: list[Any], apart: int) -> None:
     plant, number = Plant(), 1_700_000_000
@@ -76,7 +76,7 @@ def test_a_device_recovers_from_whatever_its_clock_was(events: list[Any], apart:
     tail = plant.closed[-5:]
     assert all(not window.missing and window.presence.all() for window in tail)
     assert np.diff([window.t_ref for window in tail]).tolist() == [SECOND] * 4
-    assert 0 <= last - tail[-1].t_ref / SECOND <= LATENESS + 1.5
+    assert 0 <= round(last * SECOND) - tail[-1].t_ref <= (LATENESS + 1.5) * SECOND
     # What was judged is not judged again, unless the whole stream began anew.
     steps_back = (np.diff([window.t_ref for window in plant.closed]) <= 0).sum()
     assert steps_back <= plant.windows.set_back

@@ -270,12 +270,17 @@ def test_windows_of_a_file_get_alarms_recording_by_recording(
 
 @pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
 def test_a_device_that_is_told_to_stop_judges_what_is_left_and_remembers_where_it_was(
-    bundle_folder, tmp_path, told
+    bundle_folder, tmp_path, told, heard
 ):
+    """`heard`: what is handled here is handled there, even where SIGINT is ignored, as in the background."""
     state = tmp_path / "state.json"
     command = [sys.executable, "-m", "sensorkd.edge", "stream", str(bundle_folder), "--state", str(state)]
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as device:
         assert device.stdin is not None and device.stdout is not None
         for start in (0, 1, 2, 3):
@@ -292,20 +297,43 @@ def test_a_device_that_is_told_to_stop_judges_what_is_left_and_remembers_where_i
     assert json.loads(state.read_text())["clock"] == 1_500_000_000
 
 
-def test_a_line_that_was_begun_is_judged_to_its_end():
-    content = io.BytesIO(b"one\ntwo\nthree\n")
-    with StoppableLines(content) as lines:
+@pytest.fixture
+def heard():
+    """Signals that reach whoever was there before."""
+    found = []
+    before = {
+        number: signal.signal(number, lambda told, _: found.append(told))
+        for number in (signal.SIGTERM, signal.SIGINT)
+    }
+    yield found
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_a_line_that_was_begun_is_judged_to_its_end(heard):
+    there = signal.getsignal(signal.SIGTERM)
+    with StoppableLines(io.BytesIO(b"one\ntwo\nthree\n")) as lines:
         assert lines.readline() == b"one\n"
         signal.raise_signal(signal.SIGTERM)  # while the line is judged
         assert lines.readline() == b""
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) == there
+    assert heard == []
 
 
-def test_a_second_signal_does_what_it_did_before():
+def test_a_second_signal_does_what_it_did_before(heard):
     with StoppableLines(io.BytesIO()):
         signal.raise_signal(signal.SIGINT)
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
+        assert heard == []
+        signal.raise_signal(signal.SIGINT)
+    assert heard == [signal.SIGINT]
+
+
+def test_a_signal_that_is_ignored_ends_nothing(heard):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with StoppableLines(io.BytesIO(b"one\ntwo\n")) as lines:
+        lines.readline()
+        signal.raise_signal(signal.SIGINT)
+        assert lines.readline() == b"two\n"
 
 
 def test_in_another_thread_signals_are_left_alone():
