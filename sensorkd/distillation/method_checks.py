@@ -96,6 +96,7 @@ def _check_ranges(method: Method) -> None:
         and 0 < method.decay < 1
         and 0 < method.sharpness < math.inf
         and all(0 <= share <= 1 for share in shares)
+        and 0 <= method.doubt < math.inf
     )
     if not good or method.views < 1 or method.max_age < 1:
         raise ConfigError(
@@ -103,7 +104,7 @@ def _check_ranges(method: Method) -> None:
             inside="method",
             found=method,
             expected="0 <= alpha, warmup, smoothing < 1; 0 < decay < 1; 0 <= confidence, threshold, ramp <= 1"
-            "; temperature, sharpness > 0; mixup >= 0; views and max_age at least 1",
+            "; temperature, sharpness > 0; mixup, doubt >= 0; views and max_age at least 1",
         )
 
 
@@ -188,6 +189,14 @@ def _check_unlabelled(method: Method) -> None:
             inside="method.strong",
             found="strong: true with pseudo_from: visit",
             mend="leave method.strong out",
+        )
+    if method.doubt and not method.pseudo_from_visit:
+        raise ConfigError(
+            "only visits are doubted",
+            inside="method.doubt",
+            found=f"{method.doubt} with pseudo: {method.pseudo}, pseudo_from: {method.pseudo_from}",
+            expected="0, or pseudo_from: visit",
+            mend="set method.doubt=0",
         )
     if method.pseudo == "none":
         idle = [name for name in ("threshold", "align", "ramp", "strong") if getattr(method, name)]

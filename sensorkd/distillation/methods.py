@@ -48,7 +48,9 @@ class Method:
     likely a class must be. align: predictions are first brought to the class shares, where the run knows
     them. ramp: share of the steps over which the weight of pseudo-labels rises linearly from 0. strong: they
     are read from the window as it was logged, without augmentation and with all its sensors, and learned
-    on the changed one.
+    on the changed one. doubt: a run first cross-validates its labels; visits teach only where that leaves
+    at most so much of the doubt of knowing nothing, and they ask the sensors that leave least; 0: visits
+    always teach, and ask all sensors.
     """
 
     name: str
@@ -82,6 +84,7 @@ class Method:
     align: bool = False
     ramp: float = 0.0
     strong: bool = False
+    doubt: float = 0.0
 
     def __post_init__(self) -> None:
         check_method(self)
@@ -205,6 +208,7 @@ METHODS = {
             threshold=0.7,
             align=True,
             ramp=0.3,
+            doubt=0.7,
         ),
         # Lee, ICML workshop 2013.
         Method("pseudo_label", unlabelled=1.0, pseudo="hard", ramp=0.5),

@@ -31,6 +31,7 @@ from sensorkd.runs.build import example_inputs
 from sensorkd.runs.run import LOG
 from sensorkd.runs.train import train_run
 from sensorkd.training.inference import predict_logits, predict_subsets
+from sensorkd.training.log import TrainingLog
 from sensorkd.training.metrics import classification_metrics
 
 __all__ = ["ABOUT", "WINDOWS", "finished", "run_cell"]
@@ -149,13 +150,9 @@ def _check_sides(cell: Cell, groups: Mapping[str, tuple[str, ...]]) -> None:
 
 def _training_seconds(folder: Path) -> float:
     """Seconds spent in steps, and on a teacher for the run; not those of waiting for windows."""
-    records = _records(folder / LOG)
+    records = TrainingLog(folder / LOG).records()
     own = sum(record.get("seconds", 0.0) - record.get("waited", 0.0) for record in records)
     return float(own + sum(record["teacher"]["seconds"] for record in records if "teacher" in record))
-
-
-def _records(log: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
 
 
 def _kept(

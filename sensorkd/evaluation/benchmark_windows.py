@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from sensorkd.encoding import InputEncoding
 from sensorkd.errors import WindowError
-from sensorkd.evaluation.evaluate import sensor_subsets
 from sensorkd.runs.config import RunConfig
 from sensorkd.runs.data import as_dataset, plan_run, read_for
 from sensorkd.training.batches import ArrayDataset
+from sensorkd.training.inference import sensor_subsets
 from sensorkd.windows.arrays import WindowSet
 
 __all__ = ["Judged", "judged_windows", "signals_of", "subsets_of"]

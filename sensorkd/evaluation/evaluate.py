@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +16,7 @@ from sensorkd.evaluation.alarm_windows import ScoredWindows
 from sensorkd.evaluation.prior_shift import PriorReport, report_prior
 from sensorkd.evaluation.run_windows import RunWindows, windows_for
 from sensorkd.runs.run import Run
-from sensorkd.training.inference import predict_logits, predict_subsets
+from sensorkd.training.inference import predict_logits, predict_subsets, sensor_subsets
 from sensorkd.training.metrics import Metrics, classification_metrics
 from sensorkd.windows.health import SensorHealth, sensor_health
 
@@ -26,7 +25,6 @@ __all__ = [
     "alarm_rule_of",
     "evaluate_run",
     "evaluate_windows",
-    "sensor_subsets",
 ]
 
 
@@ -168,14 +166,3 @@ def _scored(run: Run, windows: RunWindows, logits: NDArray[np.float32], rule: Al
         classes=run.classes,
         clocks=windows.clocks,
     )
-
-
-def sensor_subsets(names: Sequence[str]) -> list[tuple[str, ...]]:
-    """All non-empty subsets of up to six sensors; of more, singles, pairs, all but one, and all.
-
-    >>> sensor_subsets(["a", "b"])
-    [('a',), ('b',), ('a', 'b')]
-    """
-    count = len(names)
-    sizes = range(1, count + 1) if count <= 6 else (1, 2, count - 1, count)
-    return [subset for size in sizes for subset in itertools.combinations(names, size)]

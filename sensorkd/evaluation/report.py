@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,6 @@ from sensorkd.evaluation.report_pictures import (
     alarm_courses,
     auxiliary_curves,
     budget_curve,
-    logged,
     reliability,
     term_curves,
 )
@@ -38,6 +37,8 @@ from sensorkd.evaluation.run_windows import RunWindows, windows_for
 from sensorkd.export.footprint import footprint_of
 from sensorkd.runs.data import Planned, plan_run
 from sensorkd.runs.run import LOG, Run
+from sensorkd.training.cross_validation import RECORD, CrossValidation
+from sensorkd.training.log import TrainingLog
 
 __all__ = ["report_html", "write_report"]
 
@@ -81,7 +82,7 @@ def report_html(run: Run, windows: RunWindows, judged: Evaluation) -> str:
     page = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     ).from_string(source)
-    records = logged(run.folder / LOG) if (run.folder / LOG).exists() else []
+    records = TrainingLog(run.folder / LOG).records()
     return page.render(
         version=__version__,
         run=run,
@@ -100,6 +101,7 @@ def report_html(run: Run, windows: RunWindows, judged: Evaluation) -> str:
         footprint=footprint_of(run),
         pictures={name: _inline(figure) for name, figure in _pictures(run, windows, judged).items()},
         teacher=next((record["teacher"] for record in records if "teacher" in record), None),
+        believed=_believed(run, records),
         blind=_blind(run, records),
         trained_on=sorted(set(judged.groups) & set(run.groups["train"])),
         shown=LONGEST_LIST,
@@ -153,6 +155,12 @@ def _blind(run: Run, records: Sequence[dict[str, Any]]) -> list[str]:
     return cannot_learn(history, names)
 
 
+def _believed(run: Run, records: Sequence[Mapping[str, Any]]) -> str | None:
+    """What cross-validation said of windows without a label, where it was asked."""
+    found = next((record[RECORD] for record in records if record.get(RECORD)), None)
+    return None if found is None else CrossValidation.of_record(found).told(run.config.method.method().doubt)
+
+
 def _pictures(run: Run, windows: RunWindows, judged: Evaluation) -> dict[str, Figure]:
     shares = softmax(judged.logits.astype(np.float64), axis=1)
     correct = judged.logits.argmax(axis=1) == judged.labels
@@ -161,9 +169,10 @@ def _pictures(run: Run, windows: RunWindows, judged: Evaluation) -> dict[str, Fi
         "reliability": reliability(shares.max(axis=1), correct),
         **_examples(run, windows, judged, shares.max(axis=1), correct),
     }
-    if (run.folder / LOG).exists():
-        figures["curves"] = term_curves(run.folder / LOG)
-        told = [record for record in logged(run.folder / LOG) if record.get("auxiliaries")]
+    records = TrainingLog(run.folder / LOG).records()
+    if records:
+        figures["curves"] = term_curves(records)
+        told = [record for record in records if record.get("auxiliaries")]
         if told:
             figures["auxiliaries"] = auxiliary_curves(told, len(run.classes))
     if judged.alarms is not None:

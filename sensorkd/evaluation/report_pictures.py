@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,21 +16,16 @@ from sensorkd.evaluation.pictures import COLOURS, INK, MUTED, new_figure, plain_
 from sensorkd.timeline import SECOND
 from sensorkd.training.metrics import ECE_BINS
 
-__all__ = ["alarm_courses", "auxiliary_curves", "budget_curve", "logged", "reliability", "term_curves"]
+__all__ = ["alarm_courses", "auxiliary_curves", "budget_curve", "reliability", "term_curves"]
 
 NOT_TERMS = {"epoch", "step", "alpha", "learning_rate", "seconds", "waited", "dev", "loss", "accepted"}
 LINES = ("-", "--", ":")
 COURSES = 6
 
 
-def logged(log: Path) -> list[dict[str, Any]]:
-    """The records of a run's `metrics.jsonl`."""
-    return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-
-
-def term_curves(log: Path) -> Figure:
+def term_curves(records: Sequence[dict[str, Any]]) -> Figure:
     """Every loss term over steps, and macro-F1 of the dev groups where there are any."""
-    records = [record for record in logged(log) if "step" in record]
+    records = [record for record in records if "step" in record]
     judged = [record for record in records if "dev" in record]
     figure = new_figure(8.4 if judged else 6.4, 3.2)
     grid = figure.subplots(1, 2 if judged else 1, squeeze=False)

@@ -19,7 +19,9 @@ from sensorkd.models.layered import LayeredStudent
 from sensorkd.models.plain import IMAGE, plain_student
 from sensorkd.models.plain_layered import LayeredPlain, layered_plain
 from sensorkd.models.student import Student
+from sensorkd.training.cross_validation import settled
 from sensorkd.training.inference import predict_labelled
+from sensorkd.training.log import TrainingLog
 from sensorkd.training.loop import train
 from sensorkd.training.metrics import classification_metrics
 from sensorkd.training.recipe import Recipe
@@ -64,28 +66,29 @@ def run_images(
         # The labels are a share of all, drawn at random.
         unlabelled_shares="labels",
     )
+    log = TrainingLog(folder / LOG)
     if not begun:
         folder.mkdir(parents=True, exist_ok=True)
         _write(folder / CONFIG, config.model_dump(mode="json"))
-        (folder / LOG).write_text("", encoding="utf-8")
-
-    def log(record: Mapping[str, Any]) -> None:
-        with (folder / LOG).open("a", encoding="utf-8") as handle:
-            handle.write(json.dumps(record) + "\n")
+        log.begin()
 
     rest = np.setdiff1d(np.arange(len(images.hidden)), rows)
+    labelled = images.train.select(rows)
+    # Training asks nothing of it that it does not have; see models/protocols.py.
+    network = cast(LayeredStudent, layered)
+    if len(rest):
+        recipe = settled(recipe, network, labelled, None, records=log.records(), on_record=log.write)
     student = train(
-        # Training asks nothing of it that it does not have; see models/protocols.py.
-        cast(LayeredStudent, layered),
-        images.train.select(rows),
+        network,
+        labelled,
         recipe,
         folder,
         unlabelled=images.hidden.select(rest) if len(rest) else None,
         resume=begun,
         on_step=on_step,
-        on_epoch=log,
+        on_epoch=log.write,
     )
-    result = {**_judged(student, images, config), "labelled": len(rows), "seconds": _seconds(folder / LOG)}
+    result = {**_judged(student, images, config), "labelled": len(rows), "seconds": _seconds(log)}
     _write(folder / RESULT, result)
     return result
 
@@ -139,10 +142,9 @@ def _judged(student: Student, images: ImageSet, config: ImageRunConfig) -> dict[
     }
 
 
-def _seconds(log: Path) -> float:
+def _seconds(log: TrainingLog) -> float:
     """Of training, over every part of a run that was cut off and resumed."""
-    records = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-    return float(sum(record.get("seconds", 0.0) for record in records))
+    return float(sum(record.get("seconds", 0.0) for record in log.records()))
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:

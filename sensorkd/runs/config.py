@@ -195,6 +195,7 @@ class MethodConfig(_Strict):
     align: bool | None = None
     ramp: float | None = None
     strong: bool | None = None
+    doubt: float | None = None
     teacher_size: str | None = None
     teacher_run: str | None = None
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -23,6 +21,7 @@ from sensorkd.runs.config import MethodConfig
 from sensorkd.runs.run import CONFIG, LOG, WEIGHTS, Run
 from sensorkd.training.batches import Batch, WindowSource, collate
 from sensorkd.training.checkpoint import load_tensors, without_prefix
+from sensorkd.training.log import TrainingLog
 from sensorkd.training.loop import Recipe, train
 
 __all__ = ["TeacherKind", "stats_of_teacher", "teacher_for"]
@@ -82,7 +81,9 @@ def teacher_for(
     network = _network(taught, kind)
     teacher = Teacher(network, view_statistics(network, _plain_batches(windows), taught.families))
     record = _cost(taught, network, time.monotonic() - began) | {"shared": shared is not None}
-    if on_record is not None and not _told(run.folder / LOG):
+    if on_record is not None and not any(
+        "teacher" in record for record in TrainingLog(run.folder / LOG).records()
+    ):
         on_record({"teacher": record})
     return teacher
 
@@ -141,13 +142,9 @@ def _train(
     if on_note is not None:
         told = f"{taught.config.model.size}, by {METHOD_OF[kind]}"
         on_note(f"{'going on with' if resume else 'training'} the teacher first ({told}): {folder}")
-    log = folder / LOG
+    log = TrainingLog(folder / LOG)
     if not resume:
-        log.write_text("", encoding="utf-8")
-
-    def write(record: Record) -> None:
-        with log.open("a", encoding="utf-8") as handle:
-            handle.write(json.dumps(record) + "\n")
+        log.begin()
 
     layered = taught.fresh_layered()
     # Without what belongs to the student's own method: earlier selves, unlabelled windows, a teacher.
@@ -159,7 +156,7 @@ def _train(
         seed=recipe.seed,
     )
     judged_by = dev if recipe.config.weights == "best" else None
-    train(layered, windows, own, folder, dev=judged_by, resume=resume, on_step=on_step, on_epoch=write)
+    train(layered, windows, own, folder, dev=judged_by, resume=resume, on_step=on_step, on_epoch=log.write)
 
 
 def _check_own(found: Run, taught: Run) -> None:
@@ -255,8 +252,8 @@ def _plain_batches(windows: WindowSource) -> Iterator[Batch]:
 
 def _cost(taught: Run, network: LayeredStudent, seconds: float) -> Record:
     """What it took to have it, and how good it is on what it was trained on."""
-    records = _records(taught.folder / LOG)
-    final = next((item for item in reversed(records) if "final" in item), {})
+    records = TrainingLog(taught.folder / LOG).records()
+    final: Record = next((item for item in reversed(records) if "final" in item), {})
     return {
         "run": str(taught.folder),
         "method": taught.config.method.name,
@@ -266,13 +263,3 @@ def _cost(taught: Run, network: LayeredStudent, seconds: float) -> Record:
         "seconds": seconds + sum(item["seconds"] for item in records if "step" in item),
         "train_accuracy": final.get("train_accuracy"),
     }
-
-
-def _told(log: Path) -> bool:
-    return any("teacher" in record for record in _records(log))
-
-
-def _records(log: Path) -> list[Record]:
-    if not log.exists():
-        return []
-    return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,8 @@ from sensorkd.runs.run import CONFIG, LOG, Run
 from sensorkd.runs.stats import channel_stats
 from sensorkd.runs.teacher import STATE, stats_of_teacher, teacher_for
 from sensorkd.training.batches import ArrayDataset
+from sensorkd.training.cross_validation import settled
+from sensorkd.training.log import TrainingLog
 from sensorkd.training.loop import Recipe, train
 from sensorkd.training.priors import effective_prior, sampled_prior
 from sensorkd.windows.arrays import Reading
@@ -85,15 +86,11 @@ def train_run(
         _check_windows(run)
     _check_classes(run)
     layered = run.fresh_layered()
-    log = folder / LOG
+    log = TrainingLog(folder / LOG)
     if not resume:
         # A resume that is refused must leave the run as it was described.
         run.save()
-        log.write_text("", encoding="utf-8")
-
-    def write(record: dict[str, Any]) -> None:
-        with log.open("a", encoding="utf-8") as handle:
-            handle.write(json.dumps(record) + "\n")
+        log.begin()
 
     recipe = _recipe(run)
     if recipe.method.teacher != "none":
@@ -106,9 +103,19 @@ def train_run(
             dev=dev,
             on_note=tell,
             on_step=on_step,
-            on_record=write,
+            on_record=log.write,
         )
         recipe = dataclasses.replace(recipe, teacher=teacher)
+    if unlabelled is not None:
+        recipe = settled(
+            recipe,
+            layered,
+            windows,
+            [planned.groups[row] for row in reading.rows],
+            records=log.records(),
+            on_record=log.write,
+            on_note=tell,
+        )
     # A run that was cut off while its teacher learned has not begun itself.
     begun = (folder / STATE).exists()
     train(
@@ -120,7 +127,7 @@ def train_run(
         unlabelled=unlabelled,
         resume=resume and begun,
         on_step=on_step,
-        on_epoch=write,
+        on_epoch=log.write,
     )
     return run
 

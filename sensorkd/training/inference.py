@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -17,7 +18,7 @@ from sensorkd.training.batches import Batch, WindowSource, collate
 from sensorkd.training.device import created_on, device_of, moved
 from sensorkd.training.step import augmented
 
-__all__ = ["predict_labelled", "predict_logits", "predict_subsets", "recompute_norms"]
+__all__ = ["predict_labelled", "predict_logits", "predict_subsets", "recompute_norms", "sensor_subsets"]
 
 
 def predict_logits(
@@ -76,6 +77,17 @@ def predict_subsets(
                 embedding = student.fuse(pooled, here["presence"] * mask)[-1]
                 logits[name].append(student.classifier(embedding).cpu())
     return {name: torch.cat(parts).numpy() for name, parts in logits.items()}
+
+
+def sensor_subsets(names: Sequence[str]) -> list[tuple[str, ...]]:
+    """All non-empty subsets of up to six sensors; of more, singles, pairs, all but one, and all.
+
+    >>> sensor_subsets(["a", "b"])
+    [('a',), ('b',), ('a', 'b')]
+    """
+    count = len(names)
+    sizes = range(1, count + 1) if count <= 6 else (1, 2, count - 1, count)
+    return [subset for size in sizes for subset in itertools.combinations(names, size)]
 
 
 @torch.no_grad()

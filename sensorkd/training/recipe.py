@@ -47,6 +47,7 @@ class Recipe:
 
     teacher: for methods that have one, a finished network over the same inputs. unlabelled_shares: (N,) how
     common classes are among windows without a label, where that is known; `labels`: as among the labelled.
+    voices: the sensors that are asked of which class windows without a label are; None: all of them.
     """
 
     method: Method
@@ -56,6 +57,7 @@ class Recipe:
     seed: int
     teacher: Teacher | None = None
     unlabelled_shares: tuple[float, ...] | Literal["labels"] | None = None
+    voices: tuple[str, ...] | None = None
 
     @property
     def transforms(self) -> Mapping[str, Sequence[Transform]]:
@@ -84,6 +86,7 @@ class Recipe:
                 if shares is None
                 else {"unlabelled_shares": shares if shares == "labels" else list(shares)}
             ),
+            **({} if self.voices is None else {"voices": list(self.voices)}),
             **({} if self.teacher is None else {"teacher": digest_of(self.teacher.network.state_dict())}),
         }
 

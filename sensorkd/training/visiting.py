@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from sensorkd.distillation.label_visit import VisitedLabels, visit_labels
@@ -62,4 +63,12 @@ class Visiting:
             for part, batch in zip(parts, batches, strict=True):
                 here = moved(batch, device_of(self._layered))
                 prepared = student.prepare({name: here[name] for name in student.modalities})
-                yield [self._first + row for row in part], prepared, here["presence"]
+                yield [self._first + row for row in part], prepared, self._heard(here["presence"])
+
+    def _heard(self, presence: Tensor) -> Tensor:
+        """Presence (B, K) of the sensors that are asked; of all where a window has none of them."""
+        voices, names = self._recipe.voices, self._layered.student.modalities
+        if voices is None:
+            return presence
+        heard = presence * presence.new_tensor([float(name in voices) for name in names])
+        return torch.where(heard.any(dim=1, keepdim=True), heard, presence)

@@ -178,7 +178,7 @@ def test_terms_without_labels_are_those_of_labelled_windows(layered, prepared, f
 
 
 def test_names_and_weights_of_terms_agree(layered, prepared, families):
-    numbers = {"unlabelled": 0.5, "pseudo": "hard", "pseudo_from": "earlier"}
+    numbers = {"unlabelled": 0.5, "pseudo": "hard", "pseudo_from": "earlier", "doubt": 0.0}
     method = method_named("lsskd", numbers)
     output = said_by(layered, prepared, families)
     terms = told(method, output, layered, source=output, own=True, earlier=output, alpha=0.2)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from sensorkd.evaluation.evaluate import sensor_subsets
 from sensorkd.evaluation.tables import confusion_text, metrics_table
+from sensorkd.training.inference import sensor_subsets
 from sensorkd.training.metrics import Metrics
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
@@ -54,6 +55,12 @@ def run(command: list[str]) -> None:
         assert main([*command[1:], *short]) == 0, command
         return
     assert command[0] == "python"
+    if command[1].endswith(".py"):
+        # In this process, which has torch already.
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "argv", command[1:])
+            runpy.run_path(command[1], run_name="__main__")
+        return
     done = subprocess.run([sys.executable, *command[1:]], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

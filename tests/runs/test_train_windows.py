@@ -9,10 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from sensorkd.runs import RunConfig, train_run
+from sensorkd.evaluation.report import write_report
+from sensorkd.runs import Run, RunConfig, train_run
 from sensorkd.runs import train as room
 from sensorkd.runs.data import plan_run
+from sensorkd.runs.run import LOG
 from sensorkd.training.checkpoint import load_tensors
+from sensorkd.training.cross_validation import RECORD, cross_validate
+from sensorkd.training.log import TrainingLog
 from tests.press_run import press_config
 
 SPLIT = {"by": "machine", "dev": ["p3"], "test": ["p4"]}
@@ -109,3 +113,36 @@ def test_a_teacher_is_trained_first_and_handed_to_the_loop(
     recipe = handed[-1]["recipe"]
     assert recipe.teacher.network.student.classifier.in_features > 64
     assert (tmp_path / "run" / "teacher" / "config.yaml").exists()
+
+
+def test_labels_that_were_held_out_decide_whether_windows_without_one_teach(
+    press: Path, tmp_path: Path, handed: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After two steps nobody knows anything, and that shows."""
+    machines: list[set[str]] = []
+
+    def watched(layered: Any, windows: Any, groups: Any, recipe: Any) -> Any:
+        machines.append(set(groups))
+        assert len(groups) == len(windows)
+        return cross_validate(layered, windows, groups, recipe)
+
+    monkeypatch.setattr("sensorkd.training.cross_validation.cross_validate", watched)
+    notes: list[str] = []
+    method = {"name": "lsskd"}
+    config = press_config(
+        press, tmp_path / "run", split=SPLIT, labels_per_class=4, method=method, training=SHORT
+    )
+    run = train_run(config, on_note=notes.append)
+    (call,) = handed
+    assert call["recipe"].method.unlabelled == 0
+    assert machines == [{"p0", "p1", "p2"}]
+    (told,) = [note for note in notes if "left alone" in note]
+    assert told in report_page(run)
+    (doubts,) = [record[RECORD]["doubts"] for record in TrainingLog(run.folder / LOG).records()[:1]]
+    assert set(doubts) == {"shake", "heat", "shake+heat"}
+
+
+def report_page(run: Run) -> str:
+    path = run.folder / "report.html"
+    write_report(run, path)
+    return path.read_text(encoding="utf-8")

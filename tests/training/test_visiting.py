@@ -102,3 +102,21 @@ def test_labels_of_the_unlabelled_windows_are_never_looked_at(
         students.append(train(make_layered(), make_windows(16), recipe, folder, unlabelled=free))
     for one, other in zip(*(student.parameters() for student in students), strict=True):
         assert torch.equal(one, other)
+
+
+def test_only_the_voices_are_asked_and_all_where_a_window_has_none_of_them(
+    layered, make_windows, make_recipe
+):
+    few, free = make_windows(10), make_windows(90, seed=3)
+    alone = make_windows(90, seed=3)
+    presence = alone._columns["presence"]
+    presence[presence[:, 0] > 0, 1] = 0
+    told = [
+        Visiting(recipe, layered, Ema(layered, decay=0.9), few, windows).at(0, range(90)).shares
+        for recipe, windows in [
+            (dataclasses.replace(make_recipe(LSSKD), voices=("shake",)), free),
+            (make_recipe(LSSKD), alone),
+            (make_recipe(LSSKD), free),
+        ]
+    ]
+    assert torch.equal(told[0], told[1]) and not torch.equal(told[0], told[2])
