@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -57,31 +58,8 @@ def train_run(
     planned = plan_run(config)
     for note in planned.notes:
         tell(note)
-    # At once: training may take hours, and the file can be mended meanwhile.
-    failed = _Left(tell)
-    failed.add(planned.failed)
-    reading, unlabelled = _read_training(planned, config, on_read, tell)
-    failed.add(reading.failed)
-    arrays, labels = reading.windows, planned.labels[reading.rows]
-    graded = planned.label_shares, planned.label_weights
-    windows, dev = planned.dataset(reading), None
-    if len(dev_rows := planned.rows("dev")):
-        dev_reading = read_usable(planned, dev_rows, config, on_note=tell)
-        failed.add(dev_reading.failed)
-        dev = planned.dataset(dev_reading)
-    run = Run(
-        folder=folder,
-        config=config,
-        encodings=planned.encodings,
-        # A teacher that is there already prepared its floats by its own.
-        stats=stats_of_teacher(config.method.teacher_run) or channel_stats(planned, config),
-        classes=planned.classes,
-        groups={"train": planned.split.train, "dev": planned.split.dev, "test": planned.split.test},
-        trained_prior=_trained_prior(labels, len(planned.classes), config),
-        health=sensor_health(arrays, {name: item.min_coverage for name, item in planned.encodings.items()}),
-        windows=_digest(arrays.id, labels, *(known[reading.rows] for known in graded if known is not None)),
-        left_out=tuple(failed.told),
-    )
+    data = _read(planned, config, on_read, tell)
+    run = _described(folder, planned, config, data)
     if resume:
         _check_windows(run)
     _check_classes(run)
@@ -91,27 +69,26 @@ def train_run(
         # A resume that is refused must leave the run as it was described.
         run.save()
         log.begin()
-
     recipe = _recipe(run)
     if recipe.method.teacher != "none":
         teacher = teacher_for(
             run,
-            windows,
+            data.windows,
             recipe,
             size=config.method.teacher_size,
             shared=config.method.teacher_run,
-            dev=dev,
+            dev=data.dev,
             on_note=tell,
             on_step=on_step,
             on_record=log.write,
         )
         recipe = dataclasses.replace(recipe, teacher=teacher)
-    if unlabelled is not None:
+    if data.unlabelled is not None:
         recipe = settled(
             recipe,
             layered,
-            windows,
-            [planned.groups[row] for row in reading.rows],
+            data.windows,
+            data.groups,
             records=log.records(),
             on_record=log.write,
             on_note=tell,
@@ -120,16 +97,70 @@ def train_run(
     begun = (folder / STATE).exists()
     train(
         layered,
-        windows,
+        data.windows,
         recipe,
         folder,
-        dev=dev,
-        unlabelled=unlabelled,
+        dev=data.dev,
+        unlabelled=data.unlabelled,
         resume=resume and begun,
         on_step=on_step,
         on_epoch=log.write,
     )
     return run
+
+
+@dataclass(frozen=True)
+class _Data:
+    """What was read. reading: of the labelled training windows. windows: these, as the loop takes them.
+
+    groups: of these. unlabelled: None where there are none, or the method has no use for them. left_out:
+    what was wrong with files that could not be read, or not whole.
+    """
+
+    reading: Reading
+    windows: ArrayDataset
+    groups: list[str]
+    unlabelled: ArrayDataset | None
+    dev: ArrayDataset | None
+    left_out: tuple[str, ...]
+
+
+def _read(
+    planned: Planned,
+    config: RunConfig,
+    on_read: Callable[[int, int], None] | None,
+    tell: Callable[[str], None],
+) -> _Data:
+    # At once: training may take hours, and the file can be mended meanwhile.
+    failed = _Left(tell)
+    failed.add(planned.failed)
+    reading, unlabelled = _read_training(planned, config, on_read, tell)
+    failed.add(reading.failed)
+    dev = None
+    if len(dev_rows := planned.rows("dev")):
+        dev_reading = read_usable(planned, dev_rows, config, on_note=tell)
+        failed.add(dev_reading.failed)
+        dev = planned.dataset(dev_reading)
+    groups = [planned.groups[row] for row in reading.rows]
+    return _Data(reading, planned.dataset(reading), groups, unlabelled, dev, tuple(failed.told))
+
+
+def _described(folder: Path, planned: Planned, config: RunConfig, data: _Data) -> Run:
+    rows, arrays = data.reading.rows, data.reading.windows
+    labels, graded = planned.labels[rows], (planned.label_shares, planned.label_weights)
+    return Run(
+        folder=folder,
+        config=config,
+        encodings=planned.encodings,
+        # A teacher that is there already prepared its floats by its own.
+        stats=stats_of_teacher(config.method.teacher_run) or channel_stats(planned, config),
+        classes=planned.classes,
+        groups={"train": planned.split.train, "dev": planned.split.dev, "test": planned.split.test},
+        trained_prior=_trained_prior(labels, len(planned.classes), config),
+        health=sensor_health(arrays, {name: item.min_coverage for name, item in planned.encodings.items()}),
+        windows=_digest(arrays.id, labels, *(known[rows] for known in graded if known is not None)),
+        left_out=data.left_out,
+    )
 
 
 def _read_training(

@@ -79,6 +79,9 @@ class CrossValidation:
         told = f"of {self.windows} labels held out in turn, {best} left {self.doubt:.2f} of the doubt"
         if self.doubt > limit:
             return f"{told}, above method.doubt of {limit:g}: windows without a label are left alone"
+        every = max(self.doubts, key=len)
+        if self.voices != every:
+            told += f", all sensors {self.doubts[every]:.2f}"
         return f"{told}: {best} will be asked about windows without a label"
 
     def record(self) -> dict[str, Any]:

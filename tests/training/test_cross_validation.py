@@ -125,7 +125,7 @@ def test_the_sensors_that_know_are_asked(layered, make_recipe, monkeypatch):
     found = CrossValidation({("shake",): 0.2, ("heat",): 1.2, BOTH: 0.4}, 20)
     after, _, (note,) = settle(make_recipe(LSSKD), found, monkeypatch, layered)
     assert after.method == LSSKD and after.voices == ("shake",)
-    assert "shake left 0.20 of the doubt: shake will be asked" in note
+    assert "shake left 0.20 of the doubt, all sensors 0.40: shake will be asked" in note
 
 
 def test_where_all_sensors_are_asked_nothing_changes(layered, make_recipe, monkeypatch):
