@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -14,17 +15,26 @@ from tests.images.conftest import write_hdf5
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "benchmarks" / "cifar100.py"
+Capture = pytest.CaptureFixture[str]
 
 
-def run(folder: Path, *arguments: str) -> tuple[str, list[dict[str, Any]]]:
+def run(folder: Path, *arguments: str, here: Capture | None = None) -> tuple[str, list[dict[str, Any]]]:
+    """What it prints and writes; `here`, in this process, which has torch already."""
     short = ["training.steps=2", "training.batch_size=6", f"data={folder / 'images.h5'}", "side=16"]
     where = ["--out", str(folder / "grid"), "--results", str(folder / "figures.json")]
-    command = [sys.executable, str(SCRIPT), *short, *where, *arguments]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return done.stdout, json.loads((folder / "figures.json").read_text())
+    command = [str(SCRIPT), *short, *where, *arguments]
+    if here is None:
+        done = subprocess.run([sys.executable, *command], check=True, capture_output=True, text=True)
+        told = done.stdout
+    else:
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit, match="0"):
+            patch.setattr(sys, "argv", command)
+            runpy.run_path(command[0], run_name="__main__")
+        told = here.readouterr().out
+    return told, json.loads((folder / "figures.json").read_text())
 
 
-def test_a_grid_is_run_once_and_compared_by_seed(tmp_path: Path) -> None:
+def test_a_grid_is_run_once_and_compared_by_seed(tmp_path: Path, capsys: Capture) -> None:
     write_hdf5(tmp_path / "images.h5", train=24, test=12, side=16)
     grid = ["--methods", "ce", "ce*2", "--shares", "0.5", "--seeds", "2"]
     told, rows = run(tmp_path, *grid, "--jobs", "2")
@@ -47,7 +57,7 @@ def test_a_grid_is_run_once_and_compared_by_seed(tmp_path: Path) -> None:
     steps = [json.loads(line)["step"] for line in log if "step" in line]
     assert steps[-1] == 4
     # What is there is told without a run.
-    table, again = run(tmp_path, *grid, "--table")
+    table, again = run(tmp_path, *grid, "--table", here=capsys)
     assert again == rows
     assert "| 50% | ce*2 |" in table
     assert "done" not in table
