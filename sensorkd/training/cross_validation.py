@@ -166,7 +166,7 @@ def settled(
             holds to what was found at its beginning. on_record: told what was found, and the seconds it
             took. on_note: told what a user should know.
     """
-    if not recipe.method.doubt:
+    if not (recipe.method.doubt and recipe.method.pseudo_from_visit):
         return recipe
     tell = on_note or (lambda _: None)
     before = next((record[RECORD] for record in records if RECORD in record), None)

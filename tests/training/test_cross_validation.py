@@ -158,8 +158,9 @@ def test_a_resumed_run_holds_to_what_was_found(layered, make_recipe, monkeypatch
     assert again == first and nothing == []
 
 
-def test_a_method_that_does_not_doubt_trains_nothing(layered, make_recipe, watched):
-    recipe = make_recipe(dataclasses.replace(LSSKD, doubt=0.0))
+@pytest.mark.parametrize("changes", [{"doubt": 0.0}, {"unlabelled": 0.0}])
+def test_a_method_without_doubt_or_without_visits_trains_nothing(layered, make_recipe, watched, changes):
+    recipe = make_recipe(dataclasses.replace(LSSKD, **changes))
     assert settled(recipe, layered, None, None, records=[], on_record=pytest.fail) is recipe
     assert watched == []
 
