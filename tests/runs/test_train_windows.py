@@ -15,7 +15,7 @@ from sensorkd.runs import train as room
 from sensorkd.runs.data import plan_run
 from sensorkd.runs.run import LOG
 from sensorkd.training.checkpoint import load_tensors
-from sensorkd.training.cross_validation import RECORD, cross_validate
+from sensorkd.training.cross_validation import RECORD, CrossValidation, cross_validate
 from sensorkd.training.log import TrainingLog
 from tests.press_run import press_config
 
@@ -146,3 +146,34 @@ def report_page(run: Run) -> str:
     path = run.folder / "report.html"
     write_report(run, path)
     return path.read_text(encoding="utf-8")
+
+
+def test_a_run_cut_off_asks_the_same_sensors_when_it_is_resumed(
+    press: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Labels are held out once, and what they said is part of the run."""
+    asked: list[tuple[str, ...]] = []
+
+    def one_sensor(*_: object) -> CrossValidation:
+        asked.append(("heat",))
+        return CrossValidation({("heat",): 0.1, ("shake",): 0.5, ("shake", "heat"): 0.5}, 12)
+
+    monkeypatch.setattr("sensorkd.training.cross_validation.cross_validate", one_sensor)
+
+    def configured(name: str) -> RunConfig:
+        method = {"name": "lsskd", "warmup": 0.25, "threshold": 0.0}
+        training = {"steps": 8, "epoch_steps": 2, "batch_size": 6}
+        where = tmp_path / name
+        return press_config(press, where, split=SPLIT, labels_per_class=4, method=method, training=training)
+
+    def cut(step: int, *_: object) -> None:
+        if step == 5:
+            raise KeyboardInterrupt
+
+    train_run(configured("whole"))
+    with pytest.raises(KeyboardInterrupt):
+        train_run(configured("cut"), on_step=cut)
+    train_run(configured("cut"), resume=True)
+    assert len(asked) == 2
+    whole, cut_off = (load_tensors(tmp_path / name / "averaged.safetensors")[0] for name in ("whole", "cut"))
+    assert all(torch.equal(value, cut_off[name]) for name, value in whole.items())
