@@ -28,7 +28,7 @@ class VisitedLabels:
 
     Args:
         windows: U numbers of training windows. shares: (U, N). weight: (U,) 1 where a window is taught, 0
-            where its class is not likely enough.
+            where its class is not likely enough, or nobody was asked.
     """
 
     def __init__(self, windows: Sequence[int], shares: Tensor, weight: Tensor) -> None:
@@ -58,22 +58,25 @@ def visit_labels(
     be, and whether it is taught alone (`hard`).
 
     Args:
-        chunks: window numbers, prepared floats by modality, and presence (B, K). Batch norm takes its
-            statistics of a chunk: it should be as large and as mixed as a batch.
+        chunks: window numbers, prepared floats by modality, and presence (B, K) of the sensors that are
+            asked, all 0 for a window that is left alone. Batch norm takes its statistics of a chunk: it
+            should be as large and as mixed as a batch.
         transforms: of each modality. step: at which the earlier self is asked.
     """
     numbers: list[int] = []
     opinions: list[Tensor] = []
+    asked: list[Tensor] = []
     views = list(range(max(map(len, transforms.values()))))
     for windows, prepared, presence in chunks:
         rows = presence.repeat(len(views), 1)
         sight = Sight(transform_all(prepared, transforms, views), rows, rows, views)
         opinions.append(_opinion(past.recall(sight, step=step).output, views))
+        asked.append(presence.any(dim=1))
         numbers += windows
-    shares = (method.sharpness * torch.cat(opinions)).softmax(dim=1)
-    if class_shares is not None:
-        shares = balanced(shares, class_shares)
-    weight = (shares.max(dim=1).values >= method.threshold).float()
+    shares, heard = (method.sharpness * torch.cat(opinions)).softmax(dim=1), torch.cat(asked)
+    if class_shares is not None and heard.any():
+        shares[heard] = balanced(shares[heard], class_shares)
+    weight = (heard & (shares.max(dim=1).values >= method.threshold)).float()
     if method.pseudo == "hard":
         shares = F.one_hot(shares.argmax(dim=1), shares.shape[1]).float()
     return VisitedLabels(numbers, shares, weight)

@@ -84,6 +84,8 @@ def train_run(
         )
         recipe = dataclasses.replace(recipe, teacher=teacher)
     if data.unlabelled is not None:
+        # What the loop would refuse, before labels are held out for it.
+        recipe.check(layered, data.windows, data.dev, data.unlabelled)
         recipe = settled(
             recipe,
             layered,

@@ -132,6 +132,17 @@ class ArrayDataset(Dataset[Batch]):
         return self._columns["label"]
 
     @property
+    def presence(self) -> NDArray[np.float32]:
+        """(W, K) which modalities a window has."""
+        return self._columns["presence"]
+
+    @property
+    def label_weights(self) -> NDArray[np.float64]:
+        """(W,) what the labels count for: 1, unless they are weak."""
+        given = self._columns.get("label_weight")
+        return np.ones(len(self)) if given is None else given.astype(np.float64)
+
+    @property
     def in_memory(self) -> bool:
         """Whether no sample needs to be read from anywhere."""
         return all(isinstance(values, np.ndarray) for values in self._inputs.values())

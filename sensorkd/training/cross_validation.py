@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,31 +24,26 @@ from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
 from sensorkd.distillation.methods import METHODS
 from sensorkd.models.layered import LayeredStudent
-from sensorkd.training.batches import LabelledSource, WindowSource
+from sensorkd.training.batches import ArrayDataset
 from sensorkd.training.inference import predict_subsets, sensor_subsets
 from sensorkd.training.loop import train
 from sensorkd.training.recipe import Recipe
 
-__all__ = ["RECORD", "CrossValidation", "SelectableSource", "cross_validate", "settled"]
+__all__ = ["RECORD", "CrossValidation", "cross_validate", "settled"]
 
 FOLDS = 5
 # Of the run's steps: about as long as it learns from labels alone, before it guesses.
 STEPS = 0.3
 # Some of the sensors are asked in place of all where they leave clearly less doubt: labels are few.
 CLEARLY = 0.9
+# What scikit-learn takes; a run's seed may be larger.
+LARGEST_SEED = 2**32
 
 # In a run's log.
 RECORD = "cross_validation"
 
 Rows = NDArray[np.int64]
-
-
-class SelectableSource(LabelledSource, Protocol):
-    """Labelled windows of which some can be taken."""
-
-    def select(self, rows: Rows) -> WindowSource:
-        """Some of the windows."""
-        ...
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -61,48 +56,57 @@ class CrossValidation:
     windows: int
 
     @property
-    def voices(self) -> tuple[str, ...]:
-        """The sensors to ask: all, unless some leave clearly less doubt; then the fewest of these."""
-        least = min(self.doubts.values())
-        good = [subset for subset, doubt in self.doubts.items() if CLEARLY * doubt <= least]
-        every = max(self.doubts, key=len)
-        return every if every in good else min(good, key=lambda subset: (len(subset), self.doubts[subset]))
+    def best(self) -> tuple[str, ...]:
+        """The sensors that leave least doubt."""
+        return min(self.doubts, key=lambda subset: self.doubts[subset])
 
-    @property
-    def doubt(self) -> float:
-        """What these leave."""
-        return self.doubts[self.voices]
+    def voices(self, limit: float) -> tuple[tuple[str, ...], ...]:
+        """Subsets that leave at most so much doubt, in the order in which they should be asked.
+
+        All sensors come first, unless some leave clearly less doubt; then the fewest of these. The others
+        follow by what they leave, for windows that lack a sensor.
+        """
+        good = [subset for subset in self.doubts if CLEARLY * self.doubts[subset] <= self.doubts[self.best]]
+        every = max(self.doubts, key=len)
+        first = every if every in good else min(good, key=lambda subset: (len(subset), self.doubts[subset]))
+        order = sorted(self.doubts, key=lambda subset: (subset != first, self.doubts[subset]))
+        return tuple(subset for subset in order if self.doubts[subset] <= limit)
 
     def told(self, limit: float) -> str:
         """One sentence, for a user."""
-        best = " and ".join(self.voices)
-        told = f"of {self.windows} labels held out in turn, {best} left {self.doubt:.2f} of the doubt"
-        if self.doubt > limit:
+        voices = self.voices(limit)
+        first = voices[0] if voices else self.best
+        names = " and ".join(first)
+        told = (
+            f"of {self.windows} labels held out in turn, {names} left {self.doubts[first]:.2f} of the doubt"
+        )
+        if not voices:
             return f"{told}, above method.doubt of {limit:g}: windows without a label are left alone"
         every = max(self.doubts, key=len)
-        if self.voices != every:
+        if first != every:
             told += f", all sensors {self.doubts[every]:.2f}"
-        return f"{told}: {best} will be asked about windows without a label"
+        return f"{told}: {names} will be asked about windows without a label"
 
     def record(self) -> dict[str, Any]:
         """As plain values, for a log."""
-        doubts = {"+".join(subset): doubt for subset, doubt in self.doubts.items()}
+        doubts = [{"sensors": list(subset), "doubt": doubt} for subset, doubt in self.doubts.items()]
         return {"doubts": doubts, "windows": self.windows}
 
     @classmethod
     def of_record(cls, record: Mapping[str, Any]) -> CrossValidation:
         """The inverse of `record`."""
-        doubts = {tuple(name.split("+")): float(doubt) for name, doubt in record["doubts"].items()}
+        doubts = {tuple(item["sensors"]): float(item["doubt"]) for item in record["doubts"]}
         return cls(doubts, int(record["windows"]))
 
 
 def cross_validate(
-    layered: LayeredStudent, windows: SelectableSource, groups: Sequence[str] | None, recipe: Recipe
+    layered: LayeredStudent, windows: ArrayDataset, groups: Sequence[str] | None, recipe: Recipe
 ) -> CrossValidation | None:
     """Train plain students on labels but those of some groups, and judge these by every subset of sensors.
 
-    Costs about one and a half plain trainings. A held-out window counts where its class is among those
-    that its student has learned.
+    Costs about one and a half plain trainings. A student is judged as though the classes that it learned
+    were equally common, by windows of these: log p - log pi, normalised, with pi their shares among its
+    labels (Menon et al., ICLR 2021). Weak labels count by their weight, windows for the sensors they have.
 
     Args:
         layered: fresh; it is copied, not changed. windows: labelled ones of the training groups.
@@ -111,48 +115,42 @@ def cross_validate(
     Returns:
         None where nothing can be judged: no class has labelled windows in two groups.
     """
-    labels = windows.labels
+    labels, weights, presence = windows.labels, windows.label_weights, windows.presence
     if groups is None or len(set(groups)) < 2:
         groups = [str(row) for row in range(len(labels))]
-    config = recipe.config.model_copy(
-        update={
-            "steps": max(1, round(STEPS * recipe.config.total_steps)),
-            "max_steps": None,
-            "sampling": "natural",
-            "logit_adjustment": 0.0,
-            "weights": "averaged",
-        }
-    )
-    plain = dataclasses.replace(
-        recipe, method=METHODS["ce"], config=config, teacher=None, unlabelled_shares=None, voices=None
-    )
-    subsets = sensor_subsets(layered.student.modalities)
-    costs: dict[tuple[str, ...], list[NDArray[np.float64]]] = {subset: [] for subset in subsets}
-    judged: list[NDArray[np.int64]] = []
+    names = layered.student.modalities
+    subsets = sensor_subsets(names)
+    plain = _plain(recipe)
+    costs: dict[tuple[str, ...], list[Floats]] = {subset: [] for subset in subsets}
+    judged: list[Rows] = []
     for seen, held in _folds(labels, groups, recipe.seed):
-        held = held[np.isin(labels[held], labels[seen])]
-        if not len(held):
+        learned: Floats = np.bincount(labels[seen], weights[seen], minlength=layered.student.classes).astype(
+            np.float64
+        )
+        held = held[learned[labels[held]] > 0]
+        if not len(held) or np.count_nonzero(learned) < 2:
             continue
         with tempfile.TemporaryDirectory() as folder:
             student = train(copy.deepcopy(layered), windows.select(seen), plain, Path(folder))
         said = predict_subsets(student, windows.select(held), subsets)
-        truth = labels[held]
-        judged.append(truth)
+        judged.append(held)
         for subset in subsets:
-            logp = log_softmax(said["+".join(subset)].astype(np.float64), axis=1)
-            costs[subset].append(-logp[np.arange(len(truth)), truth])
+            costs[subset].append(_costs(said["+".join(subset)], labels[held], learned))
     if not judged:
         return None
-    truth = np.concatenate(judged)
-    nothing = math.log(layered.student.classes)
-    means = {subset: _mean_over_classes(np.concatenate(parts), truth) for subset, parts in costs.items()}
-    return CrossValidation({subset: mean / nothing for subset, mean in means.items()}, len(truth))
+    rows = np.concatenate(judged)
+    doubts = {}
+    for subset, parts in costs.items():
+        here = presence[rows][:, [name in subset for name in names]].any(axis=1)
+        if here.any():
+            doubts[subset] = _mean_over_classes(np.concatenate(parts), labels[rows], weights[rows] * here)
+    return CrossValidation(doubts, len(rows))
 
 
 def settled(
     recipe: Recipe,
     layered: LayeredStudent,
-    windows: SelectableSource,
+    windows: ArrayDataset,
     groups: Sequence[str] | None,
     *,
     records: Iterable[Mapping[str, Any]],
@@ -184,10 +182,26 @@ def settled(
         )
         return recipe
     tell(found.told(recipe.method.doubt))
-    if found.doubt > recipe.method.doubt:
+    voices = found.voices(recipe.method.doubt)
+    if not voices:
         return dataclasses.replace(recipe, method=dataclasses.replace(recipe.method, unlabelled=0.0))
-    every = len(found.voices) == len(layered.student.modalities)
-    return recipe if every else dataclasses.replace(recipe, voices=found.voices)
+    return dataclasses.replace(recipe, voices=voices)
+
+
+def _plain(recipe: Recipe) -> Recipe:
+    """Plain training on windows as they are common, as long as a run learns before it guesses."""
+    config = recipe.config.model_copy(
+        update={
+            "steps": max(1, round(STEPS * recipe.config.total_steps)),
+            "max_steps": None,
+            "sampling": "natural",
+            "logit_adjustment": 0.0,
+            "weights": "averaged",
+        }
+    )
+    return dataclasses.replace(
+        recipe, method=METHODS["ce"], config=config, teacher=None, unlabelled_shares=None, voices=None
+    )
 
 
 def _folds(labels: Rows, groups: Sequence[str], seed: int) -> Iterator[tuple[Rows, Rows]]:
@@ -196,12 +210,25 @@ def _folds(labels: Rows, groups: Sequence[str], seed: int) -> Iterator[tuple[Row
     if count < 2:
         return iter(())
     most = int(np.bincount(labels).max())
-    folds = (StratifiedGroupKFold if most >= count else GroupKFold)(count, shuffle=True, random_state=seed)
+    folds = (StratifiedGroupKFold if most >= count else GroupKFold)(
+        count, shuffle=True, random_state=seed % LARGEST_SEED
+    )
     with warnings.catch_warnings():
         # A class with fewer labels than folds is not in all of them, which is as it should be.
         warnings.simplefilter("ignore", UserWarning)
         return iter(list(folds.split(labels, labels, np.asarray(groups))))
 
 
-def _mean_over_classes(costs: NDArray[np.float64], truth: Rows) -> float:
-    return float(np.mean([costs[truth == label].mean() for label in np.unique(truth)]))
+def _costs(logits: NDArray[np.float32], truth: Rows, learned: Floats) -> Floats:
+    """(W,) NLL as a share of what knowing nothing costs, had the learned classes been equally common."""
+    with np.errstate(divide="ignore"):
+        pi = np.log(learned / learned.sum())
+    fair = np.where(learned > 0, logits.astype(np.float64) - pi, -np.inf)
+    costs: Floats = -log_softmax(fair, axis=1)[np.arange(len(truth)), truth]
+    return costs / math.log(np.count_nonzero(learned))
+
+
+def _mean_over_classes(costs: Floats, truth: Rows, weights: Floats) -> float:
+    """Of the classes that some window speaks for."""
+    there = [truth == label for label in np.unique(truth[weights > 0])]
+    return float(np.mean([np.average(costs[rows], weights=weights[rows]) for rows in there]))

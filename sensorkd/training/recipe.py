@@ -47,7 +47,8 @@ class Recipe:
 
     teacher: for methods that have one, a finished network over the same inputs. unlabelled_shares: (N,) how
     common classes are among windows without a label, where that is known; `labels`: as among the labelled.
-    voices: the sensors that are asked of which class windows without a label are; None: all of them.
+    voices: who is asked of which class a window without a label is: the first of these subsets of the sensors
+    that it has whole, nobody where it has none; None: all sensors that it has.
     """
 
     method: Method
@@ -57,7 +58,7 @@ class Recipe:
     seed: int
     teacher: Teacher | None = None
     unlabelled_shares: tuple[float, ...] | Literal["labels"] | None = None
-    voices: tuple[str, ...] | None = None
+    voices: tuple[tuple[str, ...], ...] | None = None
 
     @property
     def transforms(self) -> Mapping[str, Sequence[Transform]]:
@@ -86,7 +87,7 @@ class Recipe:
                 if shares is None
                 else {"unlabelled_shares": shares if shares == "labels" else list(shares)}
             ),
-            **({} if self.voices is None else {"voices": list(self.voices)}),
+            **({} if self.voices is None else {"voices": [list(subset) for subset in self.voices]}),
             **({} if self.teacher is None else {"teacher": digest_of(self.teacher.network.state_dict())}),
         }
 

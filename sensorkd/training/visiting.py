@@ -66,9 +66,13 @@ class Visiting:
                 yield [self._first + row for row in part], prepared, self._heard(here["presence"])
 
     def _heard(self, presence: Tensor) -> Tensor:
-        """Presence (B, K) of the sensors that are asked; of all where a window has none of them."""
+        """Presence (B, K) of the sensors that are asked about each window; 0 in all where nobody is."""
         voices, names = self._recipe.voices, self._layered.student.modalities
         if voices is None:
             return presence
-        heard = presence * presence.new_tensor([float(name in voices) for name in names])
-        return torch.where(heard.any(dim=1, keepdim=True), heard, presence)
+        heard = torch.zeros_like(presence)
+        for subset in reversed(voices):
+            asked = presence.new_tensor([float(name in subset) for name in names])
+            whole = (presence >= asked).all(dim=1, keepdim=True)
+            heard = torch.where(whole, asked, heard)
+        return heard

@@ -38,6 +38,7 @@ def test_every_shipped_benchmark_is_one(path: Path) -> None:
     config = load_benchmark(path)
     assert Path(config.run).is_file()
     assert config.compared_to == ("lsskd" if "ablations" in path.stem else "ce")
+    assert all(resolved_run(config, entry, config.labels_per_class[0]) for entry in config.methods)
 
 
 def test_every_mistake_is_told_at_once_with_the_nearest_name(load: Load) -> None:

@@ -104,19 +104,19 @@ def test_labels_of_the_unlabelled_windows_are_never_looked_at(
         assert torch.equal(one, other)
 
 
-def test_only_the_voices_are_asked_and_all_where_a_window_has_none_of_them(
-    layered, make_windows, make_recipe
-):
-    few, free = make_windows(10), make_windows(90, seed=3)
-    alone = make_windows(90, seed=3)
-    presence = alone._columns["presence"]
-    presence[presence[:, 0] > 0, 1] = 0
-    told = [
-        Visiting(recipe, layered, Ema(layered, decay=0.9), few, windows).at(0, range(90)).shares
-        for recipe, windows in [
-            (dataclasses.replace(make_recipe(LSSKD), voices=("shake",)), free),
-            (make_recipe(LSSKD), alone),
-            (make_recipe(LSSKD), free),
-        ]
-    ]
-    assert torch.equal(told[0], told[1]) and not torch.equal(told[0], told[2])
+def test_a_window_is_asked_by_the_first_voices_that_it_has_whole(layered, make_windows, make_recipe):
+    def visited(voices, presence):
+        free = make_windows(6, seed=3)
+        free._columns["presence"] = np.array(presence, np.float32)
+        method = dataclasses.replace(LSSKD, threshold=0.0)
+        recipe = dataclasses.replace(make_recipe(method), voices=voices)
+        return Visiting(recipe, layered, Ema(layered, decay=0.9), make_windows(10), free).at(0, range(6))
+
+    both, shake, heat = [1, 1], [1, 0], [0, 1]
+    told = visited((("shake",), ("shake", "heat")), [both, both, both, shake, heat, heat])
+    alone = visited(None, [shake, shake, shake, shake, heat, heat])
+    assert torch.equal(told.shares[:4], alone.shares[:4])
+    # Heat alone is not believed: these windows are left alone, and are no part of the class shares.
+    assert told.weight.tolist() == [1, 1, 1, 1, 0, 0] and alone.weight.tolist() == [1] * 6
+    either = visited((("shake",), ("heat",)), [both, both, both, shake, heat, heat])
+    assert torch.equal(either.shares, alone.shares) and either.weight.tolist() == [1] * 6
