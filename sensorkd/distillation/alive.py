@@ -11,7 +11,7 @@ from sensorkd.distillation.methods import UNLABELLED
 from sensorkd.errors import DeadTermError
 from sensorkd.models.layered import LayeredStudent
 
-__all__ = ["MAY_WAIT", "check_alive"]
+__all__ = ["MAY_WAIT", "AliveCheck", "check_alive"]
 
 # Rightly zero at first: no class is likely enough yet, and targets are not softened yet.
 MAY_WAIT = ("pseudo", "pseudo_sad", "past" + UNLABELLED)
@@ -52,6 +52,28 @@ def check_alive(
                 ),
             )
     return waiting
+
+
+class AliveCheck:
+    """`check_alive` in the first step; in later ones, of the terms that were still waiting.
+
+    begun: the run was resumed, and its first step is over.
+    """
+
+    def __init__(self, layered: LayeredStudent, *, begun: bool) -> None:
+        self._layered = layered
+        self._left: set[str] | None = set(MAY_WAIT) if begun else None
+
+    def check(self, terms: Mapping[str, Tensor]) -> None:
+        """Look at the terms of a step.
+
+        Raises:
+            DeadTermError: one of them does nothing.
+        """
+        if self._left is not None:
+            terms = {name: term for name, term in terms.items() if name in self._left}
+        if terms:
+            self._left = check_alive(terms, self._layered, may_wait=MAY_WAIT)
 
 
 NEEDS = {

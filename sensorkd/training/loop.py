@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from sensorkd.distillation.alive import MAY_WAIT, check_alive
+from sensorkd.distillation.alive import AliveCheck
 from sensorkd.distillation.balance import TermBalance
 from sensorkd.distillation.last_visit import LastVisit
 from sensorkd.distillation.soft_targets import earlier_self
@@ -40,6 +40,7 @@ from sensorkd.training.visiting import Visiting
 __all__ = ["Recipe", "train"]
 
 Record = dict[str, Any]
+BEST = "best.safetensors"
 
 
 def train(
@@ -105,7 +106,7 @@ def train(
         visiting = Visiting(recipe, layered, past, windows, unlabelled)
     # All sensors as they were logged, which is what ships: its statistics come from them.
     logged = windows if unlabelled is None else Joined([windows, unlabelled], modalities)
-    unproven: set[str] | None = None if epoch == 0 else set(MAY_WAIT)
+    alive = AliveCheck(layered, begun=epoch > 0)
 
     while epoch * epoch_steps < steps:
         first, last = epoch * epoch_steps, min(steps, (epoch + 1) * epoch_steps)
@@ -131,12 +132,7 @@ def train(
                         found={name: float(term.detach()) for name, term in told.terms.items()},
                         mend="lower training.learning_rate, or look for broken samples: `sensorkd inspect`",
                     )
-                if unproven is None:
-                    unproven = check_alive(told.terms, layered, may_wait=MAY_WAIT)
-                elif unproven:
-                    waited_for = {name: told.terms[name] for name in unproven & told.terms.keys()}
-                    unproven = check_alive(waited_for, layered, may_wait=MAY_WAIT)
-
+                alive.check(told.terms)
                 optimiser.zero_grad(set_to_none=True)
                 told.loss.backward()  # type: ignore[no-untyped-call]
                 torch.nn.utils.clip_grad_norm_(layered.parameters(), config.gradient_clip)
@@ -153,7 +149,7 @@ def train(
                 if on_step is not None:
                     on_step(step + 1, steps, values)
 
-        epoch += 1
+        epoch = state.epoch = epoch + 1
         record: Record = {
             "epoch": epoch,
             "step": last,
@@ -166,38 +162,48 @@ def train(
         if balance is not None:
             record["balance"] = balance.weights()
         if dev is not None:
-            candidate = copy.deepcopy(layered.student)
-            _refresh_norms(candidate, logged, recipe)
-            metrics = _judge(candidate, dev)
-            record["dev"] = metrics
-            if metrics["macro_f1"] > state.best:
-                state.best = metrics["macro_f1"]
-                save_tensors(folder / "best.safetensors", candidate.state_dict(), {"epoch": epoch, **metrics})
-        state.epoch = epoch
+            record["dev"] = _keep_best(state, dev, logged, recipe, folder / BEST)
         state.save(folder / "last.safetensors", identity)
         if on_epoch is not None:
             on_epoch(record)
 
-    result = {"last": layered.student, "averaged": average}
     if config.weights == "best":
-        average.load_state_dict(load_tensors(folder / "best.safetensors")[0])
+        average.load_state_dict(load_tensors(folder / BEST)[0])
         return average.eval()
-    student = result[config.weights]
-    before = _judge(student, windows)["accuracy"]
-    _refresh_norms(student, logged, recipe)
-    record = {
-        "final": config.weights,
-        "train_accuracy_before_norms": before,
-        "train_accuracy": _judge(student, windows)["accuracy"],
-    }
+    student = {"last": layered.student, "averaged": average}[config.weights]
+    record = _mended(student, windows, logged, recipe)
     if dev is not None:
         record["dev"] = _judge(student, dev)
     save_tensors(
-        folder / f"{config.weights}.safetensors".replace("last.", "final."), student.state_dict(), record
+        folder / f"{record['final']}.safetensors".replace("last.", "final."), student.state_dict(), record
     )
     if on_epoch is not None:
         on_epoch(record)
     return student.eval()
+
+
+def _keep_best(
+    state: TrainingState, dev: WindowSource, logged: WindowSource, recipe: Recipe, path: Path
+) -> dict[str, float]:
+    """Judge the student of an epoch by dev windows, and keep the best so far in a file."""
+    candidate = copy.deepcopy(state.layered.student)
+    _refresh_norms(candidate, logged, recipe)
+    metrics = _judge(candidate, dev)
+    if metrics["macro_f1"] > state.best:
+        state.best = metrics["macro_f1"]
+        save_tensors(path, candidate.state_dict(), {"epoch": state.epoch, **metrics})
+    return metrics
+
+
+def _mended(student: Student, windows: WindowSource, logged: WindowSource, recipe: Recipe) -> Record:
+    """Give the student the statistics that ship; what that did to it, for the log."""
+    before = _judge(student, windows)["accuracy"]
+    _refresh_norms(student, logged, recipe)
+    return {
+        "final": recipe.config.weights,
+        "train_accuracy_before_norms": before,
+        "train_accuracy": _judge(student, windows)["accuracy"],
+    }
 
 
 def _refresh_norms(student: Student, windows: WindowSource, recipe: Recipe) -> None:

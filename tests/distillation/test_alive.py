@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from sensorkd.distillation.alive import MAY_WAIT, check_alive
+from sensorkd.distillation.alive import MAY_WAIT, AliveCheck, check_alive
 from sensorkd.errors import DeadTermError
 
 
@@ -22,3 +22,17 @@ def test_a_pseudo_label_that_moves_nothing_is_dead_although_it_may_wait(layered)
     with pytest.raises(DeadTermError, match="no gradient") as caught:
         check_alive({"pseudo": alive.detach()}, layered, may_wait=MAY_WAIT)
     assert "method.unlabelled=0" in str(caught.value)
+
+
+def test_after_the_first_step_only_terms_that_waited_are_looked_at(layered):
+    alive = next(layered.parameters()).square().sum()
+    zero = alive.new_zeros(())
+    check = AliveCheck(layered, begun=False)
+    check.check({"label": alive, "pseudo": zero})
+    check.check({"label": zero, "pseudo": zero})
+    with pytest.raises(DeadTermError, match="'pseudo'"):
+        check.check({"pseudo": alive.detach()})
+    # A run that is resumed has its first step behind it.
+    AliveCheck(layered, begun=True).check({"label": zero, "pseudo": zero})
+    with pytest.raises(DeadTermError, match="'label'"):
+        AliveCheck(layered, begun=False).check({"label": zero})
