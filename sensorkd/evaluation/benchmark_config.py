@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from sensorkd.distillation.methods import METHODS
 from sensorkd.errors import ConfigError, nearest
+from sensorkd.yaml_files import mistakes, read_yaml
 
 __all__ = ["BASELINES", "BenchmarkConfig", "MethodEntry", "TuneConfig", "TurnsConfig", "load_benchmark"]
 
@@ -264,12 +264,7 @@ def load_benchmark(path: str | Path) -> BenchmarkConfig:
         ConfigError: with every mistake at once, and the nearest name for an unknown key.
     """
     path = Path(path)
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, IsADirectoryError) as error:
-        raise ConfigError("no such benchmark", file=path, mend="name an existing YAML file") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError("not a YAML file", file=path, found=error) from error
+    tree = read_yaml(path, what="benchmark", examples="examples/benchmarks")
     if not isinstance(tree, dict):
         raise ConfigError("not a benchmark", file=path, found=type(tree).__name__, expected="keys and values")
     try:
@@ -278,7 +273,7 @@ def load_benchmark(path: str | Path) -> BenchmarkConfig:
         raise ConfigError(
             "the benchmark is not valid",
             file=path,
-            found="".join(f"\n    {_told(item)}" for item in error.errors()),
+            found=mistakes(error, _fields_at),
             mend="correct these keys; examples/benchmarks/ has some that are",
         ) from error
     places = {"run": config.run, "tuned": config.tuned}
@@ -286,13 +281,6 @@ def load_benchmark(path: str | Path) -> BenchmarkConfig:
     return config.model_copy(update=found)
 
 
-def _told(item: Any) -> str:
-    """One mistake in a line."""
-    place = [str(part) for part in item["loc"]]
-    if item["type"] != "extra_forbidden":
-        return f"{'.'.join(place) or 'benchmark'}: {item['msg']}"
+def _fields_at(place: Sequence[str]) -> set[str]:
     models: dict[str, type[BaseModel]] = {"split": TurnsConfig, "methods": MethodEntry, "tune": TuneConfig}
-    known = (
-        models.get(place[0], BenchmarkConfig).model_fields if len(place) > 1 else BenchmarkConfig.model_fields
-    )
-    return f"{'.'.join(place)}: unknown key; {nearest(place[-1], known)}known here: {sorted(known)}"
+    return set((models.get(place[0], BenchmarkConfig) if place else BenchmarkConfig).model_fields)

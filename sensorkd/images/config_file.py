@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from sensorkd.errors import ConfigError
 from sensorkd.images.config import ImageRunConfig
-from sensorkd.runs.config_file import _expanded, _override
+from sensorkd.runs.config import MethodConfig
+from sensorkd.runs.config_file import expanded, apply_override
+from sensorkd.training.config import TrainingConfig
+from sensorkd.yaml_files import mistakes, read_yaml
 
 __all__ = ["load_image_config"]
 
@@ -24,21 +26,27 @@ def load_image_config(path: str | Path, overrides: Sequence[str] = ()) -> ImageR
         ConfigError: with every mistake at once.
     """
     path = Path(path)
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError("this is no configuration in YAML", file=path, found=error) from error
+    tree = read_yaml(path, what="configuration", examples="examples/images")
     if not isinstance(tree, dict):
         raise ConfigError("not a configuration", file=path, found=type(tree).__name__, expected="a mapping")
     if isinstance(tree.get("data"), str):
-        tree["data"] = str(path.parent / _expanded(tree["data"]))
+        tree["data"] = str(path.parent / expanded(tree["data"]))
     before = tree.get("data")
     for override in overrides:
-        _override(tree, override)
+        apply_override(tree, override)
     if isinstance(tree.get("data"), list):
         tree["data"] = tree["data"][0] if len(tree["data"]) == 1 else before
     try:
         return ImageRunConfig.model_validate(tree)
     except ValidationError as error:
-        told = "".join(f"\n    {'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
-        raise ConfigError("the configuration is not valid", file=path, found=told) from error
+        raise ConfigError(
+            "the configuration is not valid",
+            file=path,
+            found=mistakes(error, _fields_at),
+            mend="correct these keys; examples/images has some that work",
+        ) from error
+
+
+def _fields_at(place: Sequence[str]) -> set[str]:
+    models: dict[str, type[BaseModel]] = {"method": MethodConfig, "training": TrainingConfig}
+    return set((models.get(place[0], ImageRunConfig) if place else ImageRunConfig).model_fields)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sensorkd.errors import ConfigError, nearest
 from sensorkd.recordings.recording import Clock
 from sensorkd.recordings.stamps import UNIT_IN_NS
 from sensorkd.recordings.stream import Axis, check_axes
+from sensorkd.yaml_files import mistakes, read_yaml
 
 __all__ = [
     "Attribute",
@@ -210,16 +210,7 @@ def load_layout(path: str | Path) -> Layout:
         ConfigError: not YAML, or not a layout; every mistake is listed at once.
     """
     path = Path(path)
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(
-            "no such layout", file=path, found=error.strerror, mend="name an existing YAML file"
-        ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            "not a YAML file", file=path, found=error, mend="examples/layouts has one that works"
-        ) from error
+    tree = read_yaml(path, what="layout", examples="examples/layouts")
     return parse_layout(tree, source=path)
 
 
@@ -231,17 +222,12 @@ def parse_layout(tree: Any, *, source: object = "layout") -> Layout:
         raise ConfigError(
             "the layout is not valid",
             file=source,
-            found="".join(f"\n    {_told(item)}" for item in error.errors()),
+            found=mistakes(error, _keys, listed=False),
             mend="data_schemas/layout-1.0.json describes every field; examples/layouts has one that works",
         ) from error
 
 
-def _told(item: Any) -> str:
-    """One mistake in a line; an unknown key with the nearest known one."""
-    place = [str(part) for part in item["loc"]]
-    told = f"{'.'.join(place)}: " if place else ""
-    if item["type"] != "extra_forbidden":
-        return f"{told}{item['msg']}"
+def _keys(_: Sequence[str]) -> set[str]:
+    """Those of any place: a key is often right, and where it stands wrong."""
     models = (Layout, StreamLayout, Attribute, MatchSpan, StampDataset, SampleCounter)
-    known = {field.alias or name for model in models for name, field in model.model_fields.items()}
-    return f"{told}unknown key; {nearest(place[-1], known)}".rstrip("; ")
+    return {field.alias or name for model in models for name, field in model.model_fields.items()}

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from sensorkd.errors import ConfigError, nearest
+from sensorkd.errors import ConfigError
 from sensorkd.runs.alarm_config import AlarmConfig
 from sensorkd.runs.cache_config import CacheConfig
 from sensorkd.runs.config import (
@@ -24,8 +24,9 @@ from sensorkd.runs.config import (
 )
 from sensorkd.runs.label_config import EventConfig, LabelConfig, LifeFraction, TableConfig
 from sensorkd.training.config import TrainingConfig
+from sensorkd.yaml_files import mistakes, read_yaml
 
-__all__ = ["load_config", "parse_config"]
+__all__ = ["apply_override", "expanded", "load_config", "parse_config"]
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
@@ -35,19 +36,14 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
         ConfigError: with every mistake at once, and the nearest name for an unknown key.
     """
     path = Path(path)
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, IsADirectoryError) as error:
-        raise ConfigError("no such configuration", file=path, mend="name an existing YAML file") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError("not a YAML file", file=path, found=error) from error
+    tree = read_yaml(path, what="configuration", examples="examples/configs")
     if not isinstance(tree, dict):
         raise ConfigError(
             "not a configuration", file=path, found=type(tree).__name__, expected="keys and values"
         )
     tree = _with_paths(tree, path.parent)
     for override in overrides:
-        _override(tree, override)
+        apply_override(tree, override)
     return parse_config(tree, source=path)
 
 
@@ -59,18 +55,9 @@ def parse_config(tree: Mapping[str, Any], *, source: object = "configuration") -
         raise ConfigError(
             "the configuration is not valid",
             file=source,
-            found="".join(f"\n    {_told(item)}" for item in error.errors()),
+            found=mistakes(error, _fields_at),
             mend="correct these keys; `sensorkd train CONFIG --print-config` shows what is understood",
         ) from error
-
-
-def _told(item: Any) -> str:
-    """One mistake in a line."""
-    place = [str(part) for part in item["loc"]]
-    if item["type"] != "extra_forbidden":
-        return f"{'.'.join(place)}: {item['msg']}"
-    known = _fields_at(place[:-1])
-    return f"{'.'.join(place)}: unknown key; {nearest(place[-1], known)}known here: {sorted(known)}"
 
 
 def _fields_at(place: Sequence[str]) -> set[str]:
@@ -97,7 +84,7 @@ def _with_paths(tree: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Paths of a file, made absolute from where the file lies. `out` stays relative to the working folder."""
 
     def absolute(text: str) -> str:
-        text = _expanded(text)
+        text = expanded(text)
         return text if Path(text).is_absolute() else str((folder / text).resolve())
 
     def with_table(labels: Any) -> Any:
@@ -121,12 +108,17 @@ def _with_paths(tree: dict[str, Any], folder: Path) -> dict[str, Any]:
     return changed
 
 
-def _expanded(text: str) -> str:
+def expanded(text: str) -> str:
     """`~` and `$NAME` put in; a name that is not set stays, and the missing file's error shows it."""
     return os.path.expandvars(Path(text).expanduser())
 
 
-def _override(tree: dict[str, Any], text: str) -> None:
+def apply_override(tree: dict[str, Any], text: str) -> None:
+    """Put `key.sub=value` into a tree; the value is read as YAML.
+
+    Raises:
+        ConfigError: it is no such text.
+    """
     key, sign, value = text.partition("=")
     parts = key.strip().split(".")
     if not sign or not all(re.fullmatch(r"[\w-]+", part) for part in parts):

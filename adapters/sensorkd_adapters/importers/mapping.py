@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from sensorkd.errors import ConfigError, nearest
+from sensorkd.errors import ConfigError
+from sensorkd.yaml_files import mistakes, read_yaml
 
 __all__ = [
     "FilePart",
@@ -124,7 +124,7 @@ def load_mapping(path: Path | None, model: type[M]) -> M:
             expected="a YAML file",
             mend="name one with --mapping; examples/imports has some, adapters/README.md explains them",
         )
-    tree = _read(path)
+    tree = read_yaml(path, what="mapping", examples="examples/imports")
     told = tree.get("importer", name) if isinstance(tree, dict) else name
     if told != name:
         raise ConfigError(
@@ -141,37 +141,10 @@ def load_mapping(path: Path | None, model: type[M]) -> M:
         raise ConfigError(
             "the mapping is not valid",
             file=path,
-            found="".join(f"\n    {_told(item, model)}" for item in error.errors()),
+            found=mistakes(error, lambda _: set(_keys(model.model_json_schema())), listed=False),
             expected="import-1.0",
             mend="data_schemas/import-1.0.json describes every field; examples/imports has some that work",
         ) from error
-
-
-def _read(path: Path) -> Any:
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(
-            "no such mapping",
-            file=path,
-            found=error.strerror,
-            expected="a YAML file",
-            mend="correct the path",
-        ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            "not a YAML file", file=path, found=error, expected="YAML in UTF-8",
-            mend="examples/imports has some that work",
-        ) from error  # fmt: skip
-
-
-def _told(item: Any, model: type[BaseModel]) -> str:
-    """One mistake in a line; an unknown key with the nearest known one."""
-    place = [str(part) for part in item["loc"]]
-    told = f"{'.'.join(place)}: " if place else ""
-    if item["type"] != "extra_forbidden":
-        return f"{told}{item['msg']}"
-    return f"{told}unknown key; {nearest(place[-1], set(_keys(model.model_json_schema())))}".rstrip("; ")
 
 
 def _keys(schema: Mapping[str, Any]) -> Iterator[str]:
