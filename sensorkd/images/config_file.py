@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from sensorkd.errors import ConfigError
 from sensorkd.images.config import ImageRunConfig
 from sensorkd.runs.config import MethodConfig
-from sensorkd.runs.config_file import expanded, apply_override
+from sensorkd.runs.config_file import apply_override, expanded
 from sensorkd.training.config import TrainingConfig
 from sensorkd.yaml_files import mistakes, read_yaml
 
