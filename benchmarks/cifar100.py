@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +22,11 @@ from typing import Any
 import numpy as np
 from scipy.stats import t
 
+from sensorkd.errors import RunError
 from sensorkd.evaluation.benchmark_workers import Workers
 from sensorkd.images.config import ImageRunConfig
 from sensorkd.images.config_file import load_image_config
-from sensorkd.images.run import run_images
+from sensorkd.images.run import finished_run, run_images
 
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "examples" / "images" / "cifar100_small.yaml"
@@ -46,8 +48,7 @@ class Cell:
         changes = [f"method.name={name}", f"labels_share={self.share}", f"seed={self.seed}"]
         folder = out / f"{self.method.replace('*', '_x')}-{self.share:g}-{self.seed}"
         made = load_image_config(config, [*overrides, *changes, f"out={folder}"])
-        steps = round(made.training.steps * float(factor or 1))
-        return made.model_copy(update={"training": made.training.model_copy(update={"steps": steps})})
+        return made.lengthened(float(factor)) if factor else made
 
 
 def run_all(configs: Sequence[ImageRunConfig], jobs: int) -> list[str]:
@@ -67,9 +68,17 @@ def run_all(configs: Sequence[ImageRunConfig], jobs: int) -> list[str]:
 
 
 def finished(cells: dict[Cell, ImageRunConfig]) -> dict[Cell, dict[str, Any]]:
-    """Results by cell, of those that are there."""
-    paths = {cell: Path(config.out) / "result.json" for cell, config in cells.items()}
-    return {cell: json.loads(path.read_text()) for cell, path in paths.items() if path.exists()}
+    """Results by cell, of those that are there; a folder with another run is told of, and passed over."""
+    found = {}
+    for cell, config in cells.items():
+        try:
+            result = finished_run(config)
+        except RunError as error:
+            print(error, file=sys.stderr)
+            continue
+        if result is not None:
+            found[cell] = result
+    return found
 
 
 def figure(values: Sequence[float]) -> Figure:

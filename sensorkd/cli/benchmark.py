@@ -51,6 +51,8 @@ def run(
     """
     if tune and report_only:
         raise ConfigError("--tune runs trials, and --report-only runs nothing", mend="leave one of them out")
+    if tune and only:
+        raise ConfigError("--tune runs all trials, or nothing is chosen", mend="leave --only out")
     names = [path.stem for path in configs]
     if len(set(names)) < len(names):
         raise ConfigError("two benchmarks have one name", found=names, mend="run them one by one")
@@ -80,14 +82,16 @@ def _benchmarked(
 
     if report_only:
         results = report_benchmark(path, out)
-        return {**results.to_json(), "failed": {}, "left": None}, results_text(results), False
+        told = {**results.to_json(), "failed": {}, "left": None}
+        return told, results_text(results), bool(results.left_out)
     done = run_benchmark(path, out, jobs=jobs, only=only, hours=hours, tell=note)
     for name, why in done.progress.failed.items():
         note(f"error: {name}: {why}")
     told = {"failed": done.progress.failed, "left": done.progress.left}
     if done.results is None:
         return told, "no method has a seed with all folds finished yet", bool(done.progress.failed)
-    return {**done.results.to_json(), **told}, results_text(done.results), bool(done.progress.failed)
+    failed = bool(done.progress.failed or done.results.left_out)
+    return {**done.results.to_json(), **told}, results_text(done.results), failed
 
 
 def _tuned(path: Path, out: Path, jobs: int, hours: float | None) -> tuple[dict[str, Any], str, bool]:

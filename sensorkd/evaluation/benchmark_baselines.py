@@ -39,7 +39,7 @@ class Baseline(Protocol):
 class Fitted:
     """logits: "a+b" -> (W, N) of a baseline fitted for just those. seconds: of fitting it for all it takes.
 
-    trained: groups that it learned from.
+    trained: groups that it learned from. left_out: what was wrong with files that it could not.
     """
 
     logits: dict[str, NDArray[np.floating[Any]]]
@@ -47,6 +47,7 @@ class Fitted:
     windows: Judged
     encodings: Mapping[str, InputEncoding]
     trained: tuple[str, ...]
+    left_out: tuple[str, ...]
 
 
 def baseline_logits(config: RunConfig, name: str, sensors: str, side: str) -> Fitted:
@@ -79,7 +80,8 @@ def baseline_logits(config: RunConfig, name: str, sensors: str, side: str) -> Fi
         seconds.append(time.monotonic() - started)
         logits["+".join(subset)] = fitted.logits(unseen, windows.arrays.presence)
     trained = tuple(sorted({planned.groups[row] for row in reading.rows}))
-    return Fitted(logits, seconds[0], windows, planned.encodings, trained)
+    left_out = tuple(map(str, (*planned.failed, *reading.failed)))
+    return Fitted(logits, seconds[0], windows, planned.encodings, trained, left_out)
 
 
 def _baseline(

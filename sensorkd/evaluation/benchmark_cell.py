@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -122,8 +122,13 @@ def _trained(cell: Cell) -> dict[str, Any]:
         "steps": cell.config.training.total_steps,
         "parameters": cost.parameters,
         "macs": cost.macs,
+        "left_out": _distinct(run.left_out, windows.left_out),
         **_kept(cell, windows, logits, run.encodings),
     }
+
+
+def _distinct(*errors: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(error for some in errors for error in some))
 
 
 def _clear(folder: Path) -> None:
@@ -139,7 +144,9 @@ def _fitted(cell: Cell) -> dict[str, Any]:
     fitted = baseline_logits(cell.config, cell.method, cell.sensors, cell.side)
     check_unseen(fitted.trained, fitted.windows.groups, file=cell.folder)
     told = _kept(cell, fitted.windows, fitted.logits, fitted.encodings)
-    return {"seconds": fitted.seconds, "steps": None, "parameters": None, "macs": None, **told}
+    left_out = _distinct(fitted.left_out, fitted.windows.left_out)
+    blank = {"steps": None, "parameters": None, "macs": None}
+    return {"seconds": fitted.seconds, **blank, "left_out": left_out, **told}
 
 
 def _check_sides(cell: Cell, groups: Mapping[str, tuple[str, ...]]) -> None:

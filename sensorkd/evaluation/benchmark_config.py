@@ -175,6 +175,12 @@ class BenchmarkConfig(_Strict):
     def _labels_fit(self) -> BenchmarkConfig:
         names = [entry.name for entry in self.methods]
         wrong = [f"{name!r} stands there twice" for name in sorted(set(names)) if names.count(name) > 1]
+        folders = [as_name(name) for name in dict.fromkeys(names)]
+        wrong += [
+            f"two methods whose cells would lie in {name!r}: change one of their names"
+            for name in sorted(set(folders))
+            if folders.count(name) > 1
+        ]
         wrong += [f"seed {seed} twice" for seed in sorted(set(self.seeds)) if self.seeds.count(seed) > 1]
         if self.reference is not None and self.reference not in names:
             wrong.append(
@@ -218,6 +224,12 @@ class BenchmarkConfig(_Strict):
         wrong = [
             f"tune.trials of {name!r}, which is not trained here" for name in tune.trials if name not in tried
         ]
+        budgets = tune.labels_per_class or self.labels_per_class
+        wrong += [
+            f"tune.labels_per_class has no budget that {name!r} is run at"
+            for name in sorted(tried & set(tune.trials))
+            if not any(map(self.entry(name).at, budgets))
+        ]
         return wrong + [
             f"no tune.trials for {name!r}: every method gets as many"
             for name in sorted(tried - set(tune.trials))
@@ -239,6 +251,11 @@ class BenchmarkConfig(_Strict):
         """Label of the reference."""
         names = [entry.name for entry in self.methods]
         return self.reference or ("ce" if "ce" in names else names[0])
+
+
+def as_name(text: str) -> str:
+    """A label as the name of a folder."""
+    return re.sub(r"[^\w%+-]+", "_", text)
 
 
 def _as_budgets(value: Any) -> Any:

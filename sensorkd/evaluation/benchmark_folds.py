@@ -10,7 +10,7 @@ from sensorkd.recordings import Recording
 from sensorkd.runs.config import RunConfig
 from sensorkd.windows.splits import fold_of_groups
 
-__all__ = ["check_unseen", "folds_of", "group_of"]
+__all__ = ["check_unseen", "folds_of", "group_of", "labelled_groups"]
 
 Fold = tuple[str, ...]
 
@@ -26,7 +26,7 @@ def folds_of(recordings: Sequence[Recording], config: RunConfig, turns: TurnsCon
     """
     by = turns.by or config.split.by
     every = sorted({group_of(recording, by) for recording in recordings})
-    labelled = sorted({group_of(item, by) for item in recordings if config.target in item.tracks})
+    labelled = labelled_groups(recordings, config, by)
     if isinstance(turns.folds, tuple):
         folds = [tuple(fold) for fold in turns.folds]
     elif turns.folds == "leave_one_out":
@@ -38,6 +38,11 @@ def folds_of(recordings: Sequence[Recording], config: RunConfig, turns: TurnsCon
     if by != config.split.by:
         _check_run_groups(recordings, folds, by, config.split.by)
     return folds
+
+
+def labelled_groups(recordings: Sequence[Recording], config: RunConfig, by: str) -> Fold:
+    """Those with a label of the target."""
+    return tuple(sorted({group_of(item, by) for item in recordings if config.target in item.tracks}))
 
 
 def check_unseen(trained: Iterable[str], judged: Iterable[str], *, file: object = None) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from sensorkd.evaluation.benchmark_scores import HIGHER_IS_BETTER, METRICS, scores
 
-__all__ = ["DRAWS", "Draws", "ahead", "drawn_scores", "interval", "make_draws"]
+__all__ = ["DRAWS", "Draws", "compared", "drawn_scores", "interval", "make_draws"]
 
 Array = NDArray[np.float64]
 DRAWS = 2_000
@@ -55,8 +55,9 @@ def interval(values: Array) -> list[list[float]]:
     return [[float(first), float(last)] for first, last in zip(low, high, strict=True)]
 
 
-def ahead(own: Array, other: Array) -> dict[str, int]:
-    """Metric -> in how many of seeds x groups a method is better; tallies (S, G, K) of both."""
-    difference = scores(own) - scores(other)
+def compared(own: Array, other: Array) -> dict[str, tuple[int, int]]:
+    """Metric -> in how many of seeds x groups a method is better, and worse; tallies (S, G, K) of both."""
     signs = np.array([1.0 if HIGHER_IS_BETTER[name] else -1.0 for name in METRICS])
-    return dict(zip(METRICS, (difference * signs > 1e-12).sum(axis=(0, 1)).tolist(), strict=True))
+    gain = (scores(own) - scores(other)) * signs
+    better, worse = ((sign * gain > 1e-12).sum(axis=(0, 1)).tolist() for sign in (1, -1))
+    return dict(zip(METRICS, zip(better, worse, strict=True), strict=True))

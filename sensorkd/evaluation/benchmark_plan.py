@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,15 +12,15 @@ from typing import Any, Literal
 
 import yaml
 
-from sensorkd.errors import ConfigError, nearest
-from sensorkd.evaluation.benchmark_config import BenchmarkConfig, MethodEntry
-from sensorkd.evaluation.benchmark_folds import folds_of, group_of
+from sensorkd.errors import ConfigError, SensorkdError, nearest
+from sensorkd.evaluation.benchmark_config import BenchmarkConfig, MethodEntry, as_name
+from sensorkd.evaluation.benchmark_folds import folds_of, group_of, labelled_groups
 from sensorkd.evaluation.benchmark_portable import portable
 from sensorkd.runs.config import RunConfig, SplitConfig
 from sensorkd.runs.config_file import load_config
 from sensorkd.runs.data import open_data
 
-__all__ = ["Cell", "Plan", "labels_told", "plan_benchmark", "resolved_run"]
+__all__ = ["Cell", "Plan", "check_own", "labels_told", "plan_benchmark", "resolved_run"]
 
 # Told by the grid; an override of them would be lost without a word.
 OWN = ("split", "seed", "out", "labels_per_class", "labels_share", "labels_groups", "method.name")
@@ -45,9 +44,11 @@ class Cell:
     folder: Path
     sensors: str = "none"
     side: Literal["test", "dev"] = "test"
+    trial: int | None = None
 
     def __str__(self) -> str:
-        return f"{self.label}, {labels_told(self.budget)}, seed {self.seed}, fold {self.fold}"
+        told = f"{self.label}, {labels_told(self.budget)}, seed {self.seed}, fold {self.fold}"
+        return told if self.trial is None else f"{told}, trial {self.trial}"
 
     @property
     def baseline(self) -> bool:
@@ -89,8 +90,9 @@ class Cell:
 class Plan:
     """cells: seed by seed, so that a benchmark cut off has complete rows of few seeds.
 
-    by: the identity that is held out. groups: all there are. folds: those held out in each. tuned: label ->
-    overrides that were chosen, on the groups `tuned_on`.
+    by: the identity that is held out. groups: all there are. labelled: those with a label of the target.
+    folds: those held out in each. tuned: label -> overrides that were chosen, on the groups `tuned_on`.
+    left_out: what was wrong with files that cannot be opened.
     """
 
     config: BenchmarkConfig
@@ -98,10 +100,12 @@ class Plan:
     out: Path
     by: str
     groups: tuple[str, ...]
+    labelled: tuple[str, ...]
     folds: tuple[tuple[str, ...], ...]
     cells: tuple[Cell, ...]
     tuned: Mapping[str, Mapping[str, Any]]
     tuned_on: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 def plan_benchmark(config: BenchmarkConfig, out: Path, *, name: str, tuned: bool = True) -> Plan:
@@ -115,13 +119,14 @@ def plan_benchmark(config: BenchmarkConfig, out: Path, *, name: str, tuned: bool
         SplitError: the split leaks, or names what is not there.
     """
     shared = flattened(config.set)
-    _check_own(shared, "set")
+    check_own(shared, "set")
     for entry in config.methods:
-        _check_own(flattened(entry.set), f"methods.{entry.name}.set")
+        check_own(flattened(entry.set), f"methods.{entry.name}.set")
     chosen, tuned_on = _tuned(config) if tuned and config.tuned else ({}, ())
     base = load_config(config.run, as_overrides(shared))
+    failed: list[SensorkdError] = []
     recordings, _ = open_data(
-        base.data, base.layout, base.labels, on_error=_ignored, isolated_jobs=base.isolated_jobs
+        base.data, base.layout, base.labels, on_error=failed.append, isolated_jobs=base.isolated_jobs
     )
     folds = folds_of(recordings, base, config.split)
     by = config.split.by or base.split.by
@@ -135,11 +140,19 @@ def plan_benchmark(config: BenchmarkConfig, out: Path, *, name: str, tuned: bool
         if entry.at(budget)
     )
     groups = tuple(sorted({group_of(recording, by) for recording in recordings}))
-    return Plan(config, name, out, by, groups, tuple(folds), cells, chosen, tuned_on)
-
-
-def _ignored(_: object) -> None:
-    """A file that cannot be opened is told by the cells, which leave it out too."""
+    return Plan(
+        config,
+        name,
+        out,
+        by,
+        groups,
+        labelled_groups(recordings, base, by),
+        tuple(folds),
+        cells,
+        chosen,
+        tuned_on,
+        tuple(map(str, failed)),
+    )
 
 
 def cell_of(
@@ -237,12 +250,12 @@ def labels_told(budget: str) -> str:
     )
 
 
-def as_name(text: str) -> str:
-    """A label as the name of a folder."""
-    return re.sub(r"[^\w%+-]+", "_", text)
+def check_own(changes: Mapping[str, Any], inside: str) -> None:
+    """Refuse overrides, by dotted keys, of what the grid itself tells.
 
-
-def _check_own(changes: Mapping[str, Any], inside: str) -> None:
+    Raises:
+        ConfigError: naming the key, inside what it stands.
+    """
     for key in changes:
         if any(key == own or key.startswith(f"{own}.") for own in OWN):
             raise ConfigError(
@@ -259,7 +272,7 @@ def _tuned(config: BenchmarkConfig) -> tuple[dict[str, Mapping[str, Any]], tuple
     path = Path(str(config.tuned))
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-        methods, dev = dict(tree["methods"]), tuple(tree["dev"])
+        methods, dev, tried = dict(tree["methods"]), tuple(tree["dev"]), list(tree["trials"])
     except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         raise ConfigError(
             "no overrides that were chosen",
@@ -278,4 +291,15 @@ def _tuned(config: BenchmarkConfig) -> tuple[dict[str, Mapping[str, Any]], tuple
                 found=names,
                 mend=nearest(name, names) or None,
             )
+        check_own(flattened(methods[name]), f"tuned: methods.{name}")
+    failed = [name for name in tried if name not in methods]
+    if failed:
+        raise ConfigError(
+            "nothing could be chosen for some of the methods",
+            file=path,
+            inside="methods",
+            found=f"none of {failed}",
+            expected="overrides of every method that was tried",
+            mend="run `sensorkd benchmark CONFIG --tune` again, once their trials go through",
+        )
     return methods, dev

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +18,7 @@ from numpy.typing import NDArray
 from sensorkd._version import __version__
 from sensorkd.errors import RunError
 from sensorkd.evaluation.benchmark_cell import WINDOWS
-from sensorkd.evaluation.benchmark_intervals import ahead, drawn_scores, interval, make_draws
+from sensorkd.evaluation.benchmark_intervals import compared, drawn_scores, interval, make_draws
 from sensorkd.evaluation.benchmark_plan import Cell, Plan, labels_told
 from sensorkd.evaluation.benchmark_scores import METRICS, scores, tally, windows_in
 from sensorkd.evaluation.benchmark_time import EqualTime
@@ -32,7 +34,10 @@ Place = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Results:
-    """rows: one a method, budget and subset of sensors. differences: of each to the reference, likewise."""
+    """rows: one a method, budget and subset of sensors. differences: of each to the reference, likewise.
+
+    left_out: what was wrong with files that could not be opened or read.
+    """
 
     name: str
     by: str
@@ -43,6 +48,7 @@ class Results:
     differences: list[dict[str, Any]]
     equal_time: list[dict[str, Any]]
     notes: list[str]
+    left_out: list[str]
     config: Mapping[str, Any]
 
     def to_json(self) -> dict[str, Any]:
@@ -58,15 +64,19 @@ class Results:
             "differences": self.differences,
             "equal_time": self.equal_time,
             "notes": self.notes,
+            "left_out": self.left_out,
             "config": dict(self.config),
         }
 
 
 @dataclass(frozen=True)
 class _Judged:
-    """tallies: seed -> group -> vector. cells: seed -> what its cells tell."""
+    """tallies: seed -> group -> vector. windows: seed -> group -> digest of those that were judged, and of
+    their labels. cells: seed -> what its cells tell.
+    """
 
     tallies: dict[int, dict[str, Array]]
+    windows: dict[int, dict[str, str]]
     cells: dict[int, list[Mapping[str, Any]]]
 
 
@@ -100,8 +110,11 @@ def summarise(plan: Plan, cells: Sequence[tuple[Cell, Mapping[str, Any]]]) -> Re
         for place in places
         if place[0] != reference and (other := (reference, *place[1:])) in judged
     ]
-    notes += _notes(plan, groups)
-    times = list(EqualTime(plan).ratios().values())
+    rows = [_row(place, judged[place]) for place in places]
+    notes += [item for item in differences if isinstance(item, str)]
+    notes += _notes(plan, groups, rows)
+    told_of = (line for _, told in cells for line in told.get("left_out", ()))  # earlier versions told none
+    left_out = list(dict.fromkeys([*plan.left_out, *told_of]))
     config = plan.config.model_dump(mode="json") | {
         "tuned": {key: dict(item) for key, item in plan.tuned.items()}
     }
@@ -111,10 +124,11 @@ def summarise(plan: Plan, cells: Sequence[tuple[Cell, Mapping[str, Any]]]) -> Re
         reference,
         len(plan.folds),
         tuple(groups),
-        [_row(place, judged[place]) for place in places],
-        [item for item in differences if item],
-        times,
+        rows,
+        [item for item in differences if isinstance(item, dict)],
+        EqualTime(plan).told(),
         notes,
+        left_out,
         config,
     )
 
@@ -124,40 +138,54 @@ def _judged(
 ) -> tuple[dict[Place, _Judged], list[str]]:
     """Tallies by place, of whole seeds only; and what was left out for that."""
     classes = sorted({name for _, told in cells for name in told["classes"]})
+    # Folds by place and seed: other sensors may have been asked for when some of them ran.
+    counts = Counter((place, cell.seed) for cell, told in cells for place in _places(cell, told).values())
     found: dict[Place, _Judged] = {}
-    counts: dict[tuple[str, str, int], int] = {}
-    for cell, _ in cells:
-        key = (cell.label, cell.budget, cell.seed)
-        counts[key] = counts.get(key, 0) + 1
     for cell, told in cells:
-        if counts[cell.label, cell.budget, cell.seed] < len(plan.folds):
-            continue
-        for sensors, by_group in _tallies(cell, told, classes).items():
-            name = ALL if sensors == "+".join(told["inputs"]) else sensors
-            place = found.setdefault((cell.label, cell.budget, name), _Judged({}, {}))
-            place.tallies.setdefault(cell.seed, {}).update(by_group)
-            place.cells.setdefault(cell.seed, []).append(told)
+        places = _places(cell, told)
+        whole = [name for name in told["sensors"] if counts[places[name], cell.seed] == len(plan.folds)]
+        for name, (tallies, windows) in (_read(cell, told, classes, whole) if whole else {}).items():
+            judged = found.setdefault(places[name], _Judged({}, {}, {}))
+            judged.tallies.setdefault(cell.seed, {}).update(tallies)
+            judged.windows.setdefault(cell.seed, {}).update(windows)
+            judged.cells.setdefault(cell.seed, []).append(told)
     notes = [
-        f"left out, {count} of {len(plan.folds)} folds finished: {label}, {labels_told(budget)}, seed {seed}"
-        for (label, budget, seed), count in counts.items()
+        f"left out, {count} of {len(plan.folds)} folds finished: {label}, {labels_told(budget)}, "
+        f"{sensors} sensors, seed {seed}".replace(", all sensors", "")
+        for ((label, budget, sensors), seed), count in counts.items()
         if count < len(plan.folds)
     ]
     return found, notes
 
 
-def _tallies(cell: Cell, told: Mapping[str, Any], classes: Sequence[str]) -> dict[str, dict[str, Array]]:
-    """Subset -> group -> sums, from the log-probabilities that were kept."""
+def _places(cell: Cell, told: Mapping[str, Any]) -> dict[str, Place]:
+    """By subset of sensors."""
+    every = "+".join(told["inputs"])
+    return {name: (cell.label, cell.budget, ALL if name == every else name) for name in told["sensors"]}
+
+
+def _read(
+    cell: Cell, told: Mapping[str, Any], classes: Sequence[str], sensors: Sequence[str]
+) -> dict[str, tuple[dict[str, Array], dict[str, str]]]:
+    """Subset -> sums by group, and digests of the windows by group, from the log-probabilities kept."""
     columns = [classes.index(name) for name in told["classes"]]
     with np.load(cell.folder / WINDOWS, allow_pickle=False) as kept:
-        labels, numbers = kept["labels"], kept["groups"]
-        found: dict[str, dict[str, Array]] = {}
-        for index, sensors in enumerate(told["sensors"]):
-            logp = kept[f"logp{index}"]
-            found[sensors] = {
-                name: tally(logp[numbers == number], labels[numbers == number], columns, len(classes))
-                for number, name in enumerate(told["groups"])
-            }
-    return found
+        labels, numbers, names = kept["labels"], kept["groups"], kept["id"]
+        rows = {name: numbers == number for number, name in enumerate(told["groups"])}
+        digests = {name: _digest(names[here], labels[here], told["classes"]) for name, here in rows.items()}
+        logp = {name: kept[f"logp{told['sensors'].index(name)}"] for name in sensors}
+    return {
+        subset: (
+            {name: tally(said[here], labels[here], columns, len(classes)) for name, here in rows.items()},
+            digests,
+        )
+        for subset, said in logp.items()
+    }
+
+
+def _digest(names: NDArray[np.uint64], labels: NDArray[np.int32], classes: Sequence[str]) -> str:
+    told = sorted(f"{name} {classes[label]}" for name, label in zip(names, labels, strict=True))
+    return hashlib.blake2b("\n".join(told).encode(), digest_size=8).hexdigest()
 
 
 def _stacked(judged: _Judged, seeds: Sequence[int], groups: Sequence[str]) -> Array:
@@ -203,39 +231,56 @@ def _row(place: Place, judged: _Judged) -> dict[str, Any]:
     }
 
 
-def _difference(place: Place, own: _Judged, other: _Judged) -> dict[str, Any] | None:
-    """A method less the reference, on the seeds and groups that both have; None where there are none."""
+def _difference(place: Place, own: _Judged, other: _Judged) -> dict[str, Any] | str | None:
+    """A method less the reference, on the seeds and groups that both have; None where there are none.
+
+    Text, for a note, where they were judged on other windows: nothing is paired then.
+    """
     seeds = sorted(set(own.tallies) & set(other.tallies))
     groups = sorted(set(_groups(own, seeds)) & set(_groups(other, seeds))) if seeds else []
     if not groups:
         return None
+    unlike = [name for name in groups if any(own.windows[s][name] != other.windows[s][name] for s in seeds)]
+    if unlike:
+        where = ", ".join(unlike[:3]) + (" ..." if len(unlike) > 3 else "")
+        return (
+            f"no difference: {place[0]}, {labels_told(place[1])}, {place[2]} sensors was judged by other "
+            f"windows or labels than the reference, in {len(unlike)} of {len(groups)} groups: {where}"
+        )
     first, second = _stacked(own, seeds, groups), _stacked(other, seeds, groups)
     draws = make_draws(len(seeds), len(groups))
     limits = interval(drawn_scores(first, draws) - drawn_scores(second, draws))
     means = (scores(first.sum(axis=1)) - scores(second.sum(axis=1))).mean(axis=0)
-    better = ahead(first, second)
+    better = compared(first, second)
+    figures = {
+        name: {"mean": float(means[index]), "interval": limits[index], "ahead": ahead, "behind": behind}
+        for index, (name, (ahead, behind)) in enumerate(better.items())
+    }
     return {
         "method": place[0],
         "labels_per_class": place[1],
         "sensors": place[2],
-        **{
-            name: {"mean": float(means[index]), "interval": limits[index], "ahead": better[name]}
-            for index, name in enumerate(METRICS)
-        },
+        **figures,
         "of": len(seeds) * len(groups),
         "seeds": seeds,
         "groups": len(groups),
     }
 
 
-def _notes(plan: Plan, groups: Sequence[str]) -> list[str]:
+def _notes(plan: Plan, groups: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[str]:
     notes = []
     if len(groups) < FEW_GROUPS:
         notes.append(
             f"with {len(groups)} groups the intervals are coarse: they cannot know of groups unlike these"
         )
-    if len(plan.config.seeds) == 1:
-        notes.append("with one seed the intervals are over groups alone")
+    single = list(dict.fromkeys(row["method"] for row in rows if len(row["seeds"]) == 1))
+    if single:
+        whose = "" if all(len(row["seeds"]) == 1 for row in rows) else f" of {', '.join(single)}"
+        notes.append(f"with one seed the intervals{whose} are over groups alone")
+    if any(row["groups"] * len(row["seeds"]) == 1 for row in rows):
+        notes.append("one group with one seed has no interval: what stands there is the figure itself")
+    if plan.config.tune is not None and not plan.tuned:
+        notes.append("not tuned: `tune` says what to try, and no `tuned` names what --tune has chosen")
     seen = sorted(set(plan.tuned_on) & set(groups))
     if seen:
         notes.append(f"overrides were chosen on groups that are judged here too: {seen}")

@@ -24,7 +24,8 @@ def results_text(results: Results) -> str:
     ]
     groups = f"{len(results.groups)} groups by {results.by} in {results.folds} folds"
     lines.append(f"{groups}; intervals: 95 % of a bootstrap over groups and seeds")
-    return "\n\n".join([*parts, "\n".join([*lines, *results.notes])])
+    left_out = [f"left out: {line}" for line in results.left_out]
+    return "\n\n".join([*parts, "\n".join([*lines, *results.notes, *left_out])])
 
 
 def _table(results: Results) -> str:
@@ -68,15 +69,22 @@ def _differences(results: Results) -> str:
             item["labels_per_class"],
             *_with_interval(item["accuracy"], "{:+.3f}"),
             *_with_interval(item["macro_f1"], "{:+.3f}"),
-            f"{item['macro_f1']['ahead']}/{item['of']}",
+            _ahead(item, "macro_f1"),
             *_with_interval(item["nll"], "{:+.2f}"),
-            f"{item['nll']['ahead']}/{item['of']}",
+            _ahead(item, "nll"),
         ]
         for item in results.differences
         if item["sensors"] == ALL
     ]
-    told = "all sensors, paired by seed, group and draw; ahead: in how many of seeds x groups it is better"
+    told = (
+        "all sensors, paired by seed, group and draw; ahead: in how many of seeds x groups it is better, "
+        "and worse"
+    )
     return f"{text_table(header, rows)}\n{told}"
+
+
+def _ahead(item: Mapping[str, Any], metric: str) -> str:
+    return f"{item[metric]['ahead']}:{item[metric]['behind']} of {item['of']}"
 
 
 def _with_interval(figure: Mapping[str, Any], how: str) -> tuple[str, str]:

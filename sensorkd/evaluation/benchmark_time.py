@@ -58,8 +58,22 @@ class EqualTime:
         """The cell with its steps; None where they were not measured yet."""
         if not self.concerns(cell):
             return cell
-        told = self.ratios().get(_key(cell))
+        told = self._told(cell)
         return None if told is None else cell.with_steps(int(told["steps"]))
+
+    def told(self) -> list[dict[str, Any]]:
+        """How the ratios in force were measured."""
+        found = {_key(cell): self._told(cell) for cell in self.plan.cells if self.concerns(cell)}
+        return [told for told in found.values() if told is not None]
+
+    def _told(self, cell: Cell) -> dict[str, Any] | None:
+        """None where it was not measured, or by cells of another configuration."""
+        told = self.ratios().get(_key(cell))
+        return told if told is not None and told.get("sources") == self._sources(cell) else None
+
+    def _sources(self, cell: Cell) -> list[list[str]]:
+        """What tells the cells by which it is measured from those of another configuration."""
+        return [[item.identity for item in side] for side in self.sources(cell)]
 
     def measure(self, cell: Cell, finished: Callable[[Cell], Mapping[str, Any] | None]) -> bool:
         """Fix the ratio of a cell's method and budget by finished cells; False where one side has none."""
@@ -72,6 +86,7 @@ class EqualTime:
         told = {
             "method": cell.label,
             "labels_per_class": cell.budget,
+            "sources": self._sources(cell),
             "with": self.plan.config.entry(cell.label).equal_time_with,
             "seconds_a_step": own_step,
             "seconds_a_step_of_it": other_step,

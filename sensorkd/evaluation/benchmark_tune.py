@@ -17,8 +17,8 @@ import numpy as np
 import yaml
 
 from sensorkd.errors import ConfigError, SplitError, nearest
-from sensorkd.evaluation.benchmark_config import BenchmarkConfig, TuneConfig, load_benchmark
-from sensorkd.evaluation.benchmark_plan import Cell, Plan, as_name, plan_benchmark, resolved_run
+from sensorkd.evaluation.benchmark_config import BenchmarkConfig, TuneConfig, as_name, load_benchmark
+from sensorkd.evaluation.benchmark_plan import Cell, Plan, check_own, flattened, plan_benchmark, resolved_run
 from sensorkd.evaluation.benchmark_run import Progress, finished_cells, run_cells
 from sensorkd.evaluation.benchmark_scores import HIGHER_IS_BETTER
 from sensorkd.evaluation.tables import text_table
@@ -71,13 +71,16 @@ def tune_benchmark(
     config = load_benchmark(path)
     if config.tune is None:
         raise ConfigError("nothing to tune", file=path, expected="`tune: {dev: ..., trials: ...}`")
+    for name, trials in config.tune.trials.items():
+        for changes in trials:
+            check_own(flattened(changes), f"tune.trials.{name}")
     plan = plan_benchmark(config, out, name=Path(path).stem, tuned=False)
     dev, held_out, number = _dev_groups(plan, config.tune)
     cells = tuple(_cells(plan, config, config.tune, dev, held_out, number))
-    trials = dataclasses.replace(plan, cells=cells, out=out / "tune", name=f"{plan.name}, trials")
-    trials.out.mkdir(parents=True, exist_ok=True)
-    progress = run_cells(trials, jobs=jobs, hours=hours, tell=tell)
-    tuned = _chosen(trials, config.tune, dev, held_out)
+    grid = dataclasses.replace(plan, cells=cells, out=out / "tune", name=f"{plan.name}, trials")
+    grid.out.mkdir(parents=True, exist_ok=True)
+    progress = run_cells(grid, jobs=jobs, hours=hours, tell=tell)
+    tuned = _chosen(grid, config.tune, dev, held_out)
     if not progress.left:
         part = out / f".{TUNED}.{os.getpid()}.part"
         part.write_text(yaml.safe_dump(tuned.to_json(), sort_keys=False), encoding="utf-8")
@@ -93,6 +96,12 @@ def _dev_groups(plan: Plan, tune: TuneConfig) -> tuple[tuple[str, ...], tuple[st
                 told = list(plan.groups)
                 mend = nearest(name, told) or "correct `tune.dev`"
                 raise SplitError(f"no group {name!r}", inside="tune.dev", found=told, mend=mend)
+            if name not in plan.labelled:
+                raise SplitError(
+                    f"group {name!r} has no label to judge by",
+                    inside="tune.dev",
+                    expected=list(plan.labelled),
+                )
         for number, fold in enumerate(plan.folds):
             if not set(fold) & set(tune.dev):
                 return tune.dev, fold, number
@@ -104,7 +113,7 @@ def _dev_groups(plan: Plan, tune: TuneConfig) -> tuple[tuple[str, ...], tuple[st
             mend="name fewer dev groups, or leave them out of `split.groups`",
         )
     held_out = plan.folds[0]
-    others = [name for name in plan.groups if name not in held_out]
+    others = [name for name in plan.labelled if name not in held_out]
     count = min(len(others) - 1, max(1, round(tune.dev * len(others))))
     if count < 1:
         raise SplitError("no group is left to train on", inside="tune.dev", found=others)
@@ -136,7 +145,7 @@ def _cells(
                     folder = plan.out / "tune" / "cells" / place
                     told = {"split": split, "seed": seed, "out": str(folder / "run")}
                     cell = Cell(name, entry.method, budget, seed, number, run.model_copy(update=told), folder)
-                    found.append(dataclasses.replace(cell, side="dev"))
+                    found.append(dataclasses.replace(cell, side="dev", trial=index))
     return found
 
 

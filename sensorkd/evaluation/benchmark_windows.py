@@ -29,12 +29,16 @@ DECIDING = (
 
 @dataclass(frozen=True)
 class Judged:
-    """W labelled windows of held-out groups. labels: (W,). groups: W names. id: (W,), as in the plan."""
+    """W labelled windows of held-out groups. labels: (W,). groups: W names. id: (W,), as in the plan.
+
+    left_out: what was wrong with files that could not be opened or read.
+    """
 
     arrays: WindowSet
     labels: NDArray[np.int64]
     groups: tuple[str, ...]
     classes: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
 
     @property
     def id(self) -> NDArray[np.uint64]:
@@ -100,7 +104,8 @@ def _read(asked: _Asked) -> _Found:
             mend="name groups with labels in `split` of the benchmark",
         )
     groups = tuple(planned.groups[row] for row in rows)
-    windows = Judged(reading.windows.select(kept), planned.labels[rows], groups, planned.classes)
+    left_out = tuple(map(str, (*planned.failed, *reading.failed)))
+    windows = Judged(reading.windows.select(kept), planned.labels[rows], groups, planned.classes, left_out)
     return _Found(windows, dict(planned.encodings), planned.classes)
 
 

@@ -98,6 +98,13 @@ class ImageRunConfig(BaseModel):
         """What auxiliaries tell apart beside the class: quarter turns."""
         return ROTATIONS
 
+    def lengthened(self, factor: float) -> ImageRunConfig:
+        """The same, trained for so many times as long."""
+        if self.epochs is not None:
+            return self.model_copy(update={"epochs": max(1, round(self.epochs * factor))})
+        steps = max(1, round(self.training.steps * factor))
+        return self.model_copy(update={"training": self.training.model_copy(update={"steps": steps})})
+
     def training_of(self, labelled: int) -> TrainingConfig:
         """The loop's numbers for so many labelled images."""
         if self.epochs is None:

@@ -57,6 +57,15 @@ def open_images(path: Path, form: ImageFormat, *, side: int, fit: bool = False, 
         )
     sets = [_read(path, form, split, side=side, fit=fit, threads=threads) for split in get_args(Split)]
     (train, train_labels, classes), (test, test_labels, _) = sets
+    if int(test_labels.max(initial=0)) >= len(classes):
+        raise ArchiveError(
+            "test images have a class that no training image has",
+            file=path,
+            inside="test",
+            found=f"class number {int(test_labels.max())}",
+            expected=f"0 to {len(classes) - 1}",
+            mend="name all classes in `class_names`, or leave these images out",
+        )
     return ImageSet(
         train=_as_dataset(train, train_labels, first=0),
         hidden=_as_dataset(train, np.full_like(train_labels, -1), first=0),

@@ -44,7 +44,7 @@ def decode_image(encoded: bytes, *, side: int, fit: bool, file: object, inside: 
     try:
         with Image.open(io.BytesIO(encoded), formats=FORMATS) as image:
             _check_size(image.size, side=side, fit=fit, file=file, inside=inside)
-            colours = image.convert("RGB")
+            colours = _eight_bits(image).convert("RGB")
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         # Where warnings are errors, Pillow's own comes before the limit here, which is lower.
         raise _bomb(str(error), file, inside) from error
@@ -87,11 +87,19 @@ def _bomb(found: str, file: object, inside: object) -> ArchiveError:
     )
 
 
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Grey of sixteen bits brought to 0 to 255; Pillow would leave white what is above 255."""
+    if image.mode != "I" and not image.mode.startswith("I;16"):
+        return image
+    return Image.fromarray(np.round(np.asarray(image, np.float64) / 257).astype(np.uint8))
+
+
 def _middle_of(image: Image.Image, side: int) -> Image.Image:
-    """Shorter side to `side`, bilinear with antialiasing, then the middle."""
+    """Shorter side to `side`, bilinear with antialiasing, then the middle.
+
+    The square in the middle is cut out first: a strip of one pixel would grow beyond all memory.
+    """
     width, height = image.size
-    scale = side / min(width, height)
-    wide, high = max(side, round(width * scale)), max(side, round(height * scale))
-    left, top = (wide - side) // 2, (high - side) // 2
-    resized = image.resize((wide, high), Image.Resampling.BILINEAR)
-    return resized.crop((left, top, left + side, top + side))
+    short = min(width, height)
+    left, top = (width - short) / 2, (height - short) / 2
+    return image.resize((side, side), Image.Resampling.BILINEAR, box=(left, top, left + short, top + short))

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from filelock import FileLock, Timeout
 
 from sensorkd.errors import RunError
 from sensorkd.images.config import ImageRunConfig
@@ -26,7 +27,7 @@ from sensorkd.training.loop import train
 from sensorkd.training.metrics import classification_metrics
 from sensorkd.training.recipe import Recipe
 
-__all__ = ["run_images"]
+__all__ = ["finished_run", "run_images"]
 
 CONFIG, LOG, RESULT, STATE = "config.json", "metrics.jsonl", "result.json", "last.safetensors"
 # What a resumed run may change: weights do not depend on it.
@@ -45,13 +46,33 @@ def run_images(
         the same is in `result.json`.
 
     Raises:
-        RunError: the folder holds another run. SensorkdError: data or configuration cannot be used.
+        RunError: the folder holds another run, or another process is at it. SensorkdError: data or
+            configuration cannot be used.
     """
     folder = Path(config.out)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            return finished_run(config) or _run(folder, config, on_step)
+    except Timeout as error:
+        raise RunError("another process is at this run", file=folder, mend="let it end") from error
+
+
+def finished_run(config: ImageRunConfig) -> dict[str, Any] | None:
+    """The result of a run, where it is finished.
+
+    Raises:
+        RunError: the folder holds another run.
+    """
+    path = Path(config.out) / RESULT
+    _begun(path.parent, config)
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
+
+
+def _run(
+    folder: Path, config: ImageRunConfig, on_step: Callable[[int, int, Mapping[str, float]], None] | None
+) -> dict[str, Any]:
     begun = _begun(folder, config)
-    if (folder / RESULT).exists():
-        finished: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
-        return finished
     images = open_images(
         Path(config.data), config.format, side=config.side, fit=config.fit, threads=config.threads
     )
@@ -68,7 +89,6 @@ def run_images(
     )
     log = TrainingLog(folder / LOG)
     if not begun:
-        folder.mkdir(parents=True, exist_ok=True)
         _write(folder / CONFIG, config.model_dump(mode="json"))
         log.begin()
 

@@ -12,12 +12,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import yaml
 
 from sensorkd.cli.__main__ import main
-from sensorkd.errors import RunError, SplitError
+from sensorkd.errors import ConfigError, RunError, SplitError
 from sensorkd.evaluation.benchmark import report_benchmark, run_benchmark
 from sensorkd.evaluation.benchmark_cell import finished, run_cell
 from sensorkd.evaluation.benchmark_config import load_benchmark
@@ -240,6 +241,69 @@ def test_incomplete_seeds_are_left_out_and_named(done: Path, place: Path) -> Non
     assert "left out, 1 of 2 folds" in results_text(results)
 
 
+def test_sensors_that_some_folds_were_not_judged_by_have_no_row(done: Path, place: Path) -> None:
+    out = place / "fewer"
+    shutil.copytree(done / "cells", out / "cells")
+    for path in out.glob("cells/ce/1/*fold01/cell.json"):
+        told = json.loads(path.read_text())
+        path.write_text(json.dumps(told | {"sensors": told["sensors"][:1]}))
+    results = report_benchmark(place / "little.yaml", out)
+    rows = {(r["method"], r["sensors"]) for r in results.rows if r["labels_per_class"] == "1"}
+    assert rows == {("ce", "all"), *(("sad", s) for s in ("all", "acceleration", "temperature"))}
+    assert (
+        "left out, 1 of 2 folds finished: ce, 1 label a class, temperature sensors, seed 0" in results.notes
+    )
+
+
+def test_one_seed_is_told_of_the_methods_that_have_no_more(done: Path, place: Path) -> None:
+    out = place / "one-seed"
+    shutil.copytree(done / "cells", out / "cells")
+    for path in out.glob("cells/sad/*/seed1-*"):
+        shutil.rmtree(path)
+    notes = report_benchmark(place / "little.yaml", out).notes
+    assert "with one seed the intervals of sad are over groups alone" in notes
+    for path in out.glob("cells/ce/*/seed1-*"):
+        shutil.rmtree(path)
+    notes = report_benchmark(place / "little.yaml", out).notes
+    assert "with one seed the intervals are over groups alone" in notes
+
+
+def test_what_was_judged_by_other_windows_is_not_compared(place: Path) -> None:
+    denser = {"name": "denser", "method": "trees", "set": {"windows.hop": 1.5}}
+    grid: dict[str, Any] = {"labels_per_class": ["all"], "seeds": [0], "sensors": "none"}
+    path = write(place, "unlike", methods=["trees", denser], reference="trees", **grid)
+    results = run_benchmark(path, place / "unlike", tell=lambda _: None).results
+    assert results is not None and results.differences == []
+    (note,) = [note for note in results.notes if "no difference" in note]
+    assert "denser, all labels, all sensors was judged by other windows" in note and "3 of 3 groups" in note
+
+
+def test_files_that_are_left_out_are_told(
+    place: Path, plant: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One that cannot be opened changes the folds, one that cannot be read the windows."""
+    for path in plant.glob("*.h5"):
+        shutil.copy(path, tmp_path)
+    with (tmp_path / "m02.h5").open("r+b") as handle:
+        handle.truncate(200_000)
+    with h5py.File(tmp_path / "m01.h5", "r") as file:
+        places: list[str] = []
+        file.visit(places.append)
+        (name,) = [name for name in places if name.endswith("acceleration/samples")]
+        place_of = file[name].id.get_chunk_info(0).byte_offset
+    with (tmp_path / "m01.h5").open("r+b") as handle:
+        handle.seek(place_of)
+        handle.write(b"no chunk")
+    grid: dict[str, Any] = {"labels_per_class": ["all"], "seeds": [0], "sensors": "none"}
+    data = {"data": [str(tmp_path)]}
+    path = write(place, "damaged", methods=["trees"], reference="trees", set=data, **grid)
+    assert main(["benchmark", str(path), "--out", str(tmp_path / "out")]) == 1
+    told = capsys.readouterr().out
+    assert "left out: " in told and "m02.h5" in told and "m01.h5" in told
+    assert main(["benchmark", str(path), "--out", str(tmp_path / "out"), "--report-only", "--json"]) == 1
+    assert len(json.loads(capsys.readouterr().out)["left_out"]) == 2
+
+
 def test_time_is_made_equal_by_the_steps_measured_and_the_ratio_stays(done: Path, place: Path) -> None:
     out = place / "timed"
     shutil.copytree(done / "cells", out / "cells")
@@ -263,6 +327,14 @@ def test_time_is_made_equal_by_the_steps_measured_and_the_ratio_stays(done: Path
     resolved = EqualTime(plan).resolved(next(c for c in plan.cells if c.label == "ce as long"))
     assert resolved is not None and resolved.config.training.total_steps == 12
     assert finished(resolved) is not None
+    # Those of another configuration are measured anew.
+    other = write(
+        place, "timed", methods=["ce", "sad", longer], labels_per_class=[1], seeds=[0],
+        set={"training.steps": 5},
+    )  # fmt: skip
+    times_of = EqualTime(plan_of(other, out))
+    assert times_of.told() == []
+    assert all(times_of.resolved(cell) is None for cell in times_of.plan.cells if cell.label == "ce as long")
 
 
 def test_tuning_chooses_on_dev_groups_and_never_reads_the_test_fold(place: Path) -> None:
@@ -289,6 +361,24 @@ def test_tuning_chooses_on_dev_groups_and_never_reads_the_test_fold(place: Path)
     plan = plan_of(applied, place / "applied")
     assert plan.cells[0].config.training.learning_rate == tuned.chosen["ce"]["training.learning_rate"]
     assert plan.tuned_on == ("m00",)
+
+    # What could not be chosen is not replaced by a default in silence.
+    chosen = yaml.safe_load((place / "tuning" / "tuned.yaml").read_text())
+    (place / "nothing.yaml").write_text(yaml.safe_dump({**chosen, "methods": {}}))
+    empty = write(place, "empty", methods=["ce"], tuned="nothing.yaml", seeds=[0])
+    with pytest.raises(ConfigError, match="nothing could be chosen"):
+        plan_of(empty, place / "empty")
+
+
+def test_trials_that_would_be_lost_are_refused(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def tuning(changes: dict[str, Any], dev: Any = ("m00",)) -> Path:
+        tune = {"dev": list(dev), "trials": {"ce": [changes]}}
+        return write(place, "lost", methods=["ce"], labels_per_class=["all"], seeds=[0], tune=tune)
+
+    with pytest.raises(ConfigError, match="the grid itself tells 'seed'"):
+        tune_benchmark(tuning({"seed": 3}), place / "lost")
+    assert main(["benchmark", str(tuning({})), "--tune", "--only", "method=ce"]) == 2
+    assert "--tune runs all trials" in capsys.readouterr().err
 
 
 def test_after_the_time_no_cell_is_begun_and_what_is_there_is_told(

@@ -204,3 +204,15 @@ def test_what_was_trained_on_is_not_judged() -> None:
     check_unseen(["a", "b"], ["c"])
     with pytest.raises(SplitError, match="one group stands on both sides"):
         check_unseen(["a", "b"], ["b", "c"])
+
+
+def test_two_labels_may_not_share_a_folder(load: Load) -> None:
+    with pytest.raises(ConfigError, match="two methods whose cells would lie in 'ce_a_'"):
+        load(methods=[{"name": "ce (a)", "method": "ce"}, {"name": "ce [a]", "method": "ce"}])
+
+
+def test_a_method_is_tried_at_a_budget_that_it_is_run_at(load: Load) -> None:
+    some = {"method": "sad", "labels_per_class": ["all"]}
+    tune = {"dev": 0.3, "labels_per_class": [2], "trials": {"ce": [{}], "sad": [{}]}}
+    with pytest.raises(ConfigError, match="no budget that 'sad' is run at"):
+        load(methods=["ce", some], labels_per_class=[2, "all"], tune=tune)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sensorkd.evaluation.benchmark_intervals import Draws, ahead, drawn_scores, interval, make_draws
+from sensorkd.evaluation.benchmark_intervals import Draws, compared, drawn_scores, interval, make_draws
 from sensorkd.evaluation.benchmark_scores import METRICS, scores, tally
 from sensorkd.training.metrics import classification_metrics
 
@@ -77,7 +77,7 @@ def test_a_method_differs_from_itself_by_nothing_and_is_never_ahead_of_itself() 
     draws = make_draws(2, 4)
     difference = drawn_scores(tallies, draws) - drawn_scores(tallies, draws)
     assert interval(difference) == [[0.0, 0.0]] * 4
-    assert ahead(tallies, tallies) == dict.fromkeys(METRICS, 0)
+    assert compared(tallies, tallies) == dict.fromkeys(METRICS, (0, 0))
 
 
 def test_pairing_removes_what_groups_and_seeds_have_in_common() -> None:
@@ -100,9 +100,9 @@ def test_pairing_removes_what_groups_and_seeds_have_in_common() -> None:
     alone = interval(drawn_scores(np.array(own), draws))
     assert paired[0] == pytest.approx([0.05, 0.05])
     assert alone[0][1] - alone[0][0] > 0.3
-    assert ahead(np.array(own), np.array(other))["accuracy"] == 8
-    assert ahead(np.array(own), np.array(other))["nll"] == 8
-    assert ahead(np.array(other), np.array(own))["accuracy"] == 0
+    assert compared(np.array(own), np.array(other))["accuracy"] == (8, 0)
+    assert compared(np.array(own), np.array(other))["nll"] == (8, 0)
+    assert compared(np.array(other), np.array(own))["accuracy"] == (0, 8)
 
 
 def test_seeds_widen_the_interval() -> None:

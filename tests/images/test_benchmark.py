@@ -18,9 +18,11 @@ SCRIPT = ROOT / "benchmarks" / "cifar100.py"
 Capture = pytest.CaptureFixture[str]
 
 
-def run(folder: Path, *arguments: str, here: Capture | None = None) -> tuple[str, list[dict[str, Any]]]:
+def run(
+    folder: Path, *arguments: str, here: Capture | None = None, steps: int = 2
+) -> tuple[str, list[dict[str, Any]]]:
     """What it prints and writes; `here`, in this process, which has torch already."""
-    short = ["training.steps=2", "training.batch_size=6", f"data={folder / 'images.h5'}", "side=16"]
+    short = [f"training.steps={steps}", "training.batch_size=6", f"data={folder / 'images.h5'}", "side=16"]
     where = ["--out", str(folder / "grid"), "--results", str(folder / "figures.json")]
     command = [str(SCRIPT), *short, *where, *arguments]
     if here is None:
@@ -61,3 +63,6 @@ def test_a_grid_is_run_once_and_compared_by_seed(tmp_path: Path, capsys: Capture
     assert again == rows
     assert "| 50% | ce*2 |" in table
     assert "done" not in table
+    # Figures of another configuration are not passed off as those that were asked for.
+    table, rows = run(tmp_path, *grid, "--table", here=capsys, steps=3)
+    assert rows == []

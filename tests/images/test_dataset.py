@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import shutil
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -102,6 +103,35 @@ def test_grey_and_transparent_images_become_colours(tmp_path: Path) -> None:
             (root / split / "one").mkdir(parents=True)
             Image.new(mode, (8, 8), 0).save(root / split / "one" / "a.png")
         assert open_images(root, "folder", side=8).train[0]["image"].shape == (8, 8, 3)
+
+
+def test_sixteen_bits_of_grey_keep_their_shades(tmp_path: Path) -> None:
+    ramp = np.linspace(0, 65535, 64).reshape(8, 8).astype(np.uint16)
+    for split in ("train", "val"):
+        (tmp_path / split / "one").mkdir(parents=True)
+        Image.fromarray(ramp).save(tmp_path / split / "one" / "a.png")
+    seen = open_images(tmp_path, "folder", side=8).train[0]["image"]
+    assert seen[..., 0].flatten().tolist() == np.round(ramp / 257).flatten().tolist()
+
+
+def test_a_strip_is_fitted_without_growing_to_its_length(tmp_path: Path) -> None:
+    strip = np.zeros((1, 50_001, 3), np.uint8)
+    strip[:, 25_000] = 200
+    for split in ("train", "val"):
+        (tmp_path / split / "one").mkdir(parents=True)
+        (tmp_path / split / "one" / "strip.png").write_bytes(encode(strip))
+    tracemalloc.start()
+    seen = open_images(tmp_path, "folder", side=64, fit=True).train[0]["image"]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert int(seen[32, 32].min()) > 190 and peak < 5e6
+
+
+def test_a_class_that_only_test_images_have_is_refused(hdf5: Path) -> None:
+    with h5py.File(hdf5, "r+") as file:
+        del file["class_names"]
+        file["test/label"][0] = 7
+    assert "no training image has" in refused(hdf5, "hdf5")
 
 
 def refused(path: Path, form: str, side: int = 32) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from filelock import FileLock
 from safetensors.torch import load_file
 
 from sensorkd.distillation.methods import METHODS
@@ -107,10 +108,20 @@ def test_a_folder_with_another_run_is_refused(data: Path, tmp_path: Path) -> Non
     assert caught.value.found == {"seed": 0}
 
 
+def test_a_run_that_another_process_is_at_is_left_alone(data: Path, tmp_path: Path) -> None:
+    config = configured(data, tmp_path, method={"name": "ce"})
+    Path(config.out).mkdir(parents=True, exist_ok=True)
+    with FileLock(Path(config.out) / ".lock"), pytest.raises(RunError, match="another process"):
+        run_images(config)
+
+
 def test_epochs_count_passes_over_the_labelled_images(data: Path, tmp_path: Path) -> None:
     training = configured(data, tmp_path, epochs=5).training_of(24)
     assert (training.steps, training.epoch_steps) == (20, 2)
     assert configured(data, tmp_path).training_of(24).steps == 4
+    # Twice as long, however the length is told.
+    assert configured(data, tmp_path, epochs=5).lengthened(2).training_of(24).steps == 40
+    assert configured(data, tmp_path).lengthened(2).training_of(24).steps == 8
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
