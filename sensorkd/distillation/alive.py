@@ -55,7 +55,7 @@ def check_alive(
 
 
 class AliveCheck:
-    """`check_alive` in the first step; in later ones, of the terms that were still waiting.
+    """`check_alive` in the first step; in later ones, of terms that wait: for what is not there yet, too.
 
     begun: the run was resumed, and its first step is over.
     """
@@ -73,7 +73,9 @@ class AliveCheck:
         if self._left is not None:
             terms = {name: term for name, term in terms.items() if name in self._left}
         if terms:
-            self._left = check_alive(terms, self._layered, may_wait=MAY_WAIT)
+            waiting = check_alive(terms, self._layered, may_wait=MAY_WAIT)
+            left = set(MAY_WAIT) if self._left is None else self._left
+            self._left = left - (terms.keys() - waiting)
 
 
 NEEDS = {

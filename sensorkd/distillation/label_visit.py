@@ -22,6 +22,9 @@ from sensorkd.models.layered import LayeredOutput
 
 __all__ = ["VisitedLabels", "visit_labels"]
 
+# Windows of the rarest class that a visit must be expected to hold, as in the rule for a chi-squared test.
+EXPECTED = 5
+
 
 class VisitedLabels:
     """What the windows of one visit are taught.
@@ -54,8 +57,8 @@ def visit_labels(
 
     Its classifier and its deepest auxiliary under each of the transforms have a voice each. Their mean
     log-probability is sharpened, p^sharpness normalised, or the network would learn its own doubts; and
-    brought to the class shares, where these are given. The method says how sharp, how likely a class must
-    be, and whether it is taught alone (`hard`).
+    brought to the class shares, where these are given and so many windows must show them. The method says
+    how sharp, how likely a class must be, and whether it is taught alone (`hard`).
 
     Args:
         chunks: window numbers, prepared floats by modality, and presence (B, K) of the sensors that are
@@ -74,12 +77,17 @@ def visit_labels(
         asked.append(presence.any(dim=1))
         numbers += windows
     shares, heard = (method.sharpness * torch.cat(opinions)).softmax(dim=1), torch.cat(asked)
-    if class_shares is not None and heard.any():
+    if class_shares is not None and _enough(int(heard.sum()), class_shares):
         shares[heard] = balanced(shares[heard], class_shares)
     weight = (heard & (shares.max(dim=1).values >= method.threshold)).float()
     if method.pseudo == "hard":
         shares = F.one_hot(shares.argmax(dim=1), shares.shape[1]).float()
     return VisitedLabels(numbers, shares, weight)
+
+
+def _enough(windows: int, shares: Tensor) -> bool:
+    """Whether so many windows must show the shares; one alone would be taught them, whatever it shows."""
+    return windows * float(shares[shares > 0].min()) >= EXPECTED
 
 
 def _opinion(output: LayeredOutput, views: Sequence[int]) -> Tensor:

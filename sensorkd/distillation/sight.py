@@ -89,7 +89,12 @@ def select_rows(output: LayeredOutput, rows: Tensor) -> LayeredOutput:
     return dataclasses.replace(
         output,
         trunk=dataclasses.replace(
-            trunk, maps={}, rows=where, fused=fused, embedding=fused[-1], logits=trunk.logits[rows]
+            trunk,
+            maps={},
+            rows=where,
+            fused=fused,
+            embedding=trunk.embedding[rows],
+            logits=trunk.logits[rows],
         ),
         modality=modality,
         fused=[head[rows] for head in output.fused],

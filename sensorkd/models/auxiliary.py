@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 from torch import Tensor, nn
 
-from sensorkd.models.norms import norm_layer
+from sensorkd.models.norms import norm_layer, settled_norms
 from sensorkd.models.size import Depth, Norm
 
 __all__ = ["FusedAuxiliary", "MapAuxiliary"]
@@ -49,8 +50,9 @@ class MapAuxiliary(nn.Module):
         self.classifier = nn.Linear(judged[-1], labels)
 
     def forward(self, feature_map: Tensor) -> Tensor:
-        """Joint logits."""
-        features = self.features(feature_map).flatten(2).mean(dim=2)
+        """Joint logits; a single window may come to one value a channel, and has no statistics then."""
+        with settled_norms(self.features) if len(feature_map) == 1 else nullcontext():
+            features = self.features(feature_map).flatten(2).mean(dim=2)
         logits: Tensor = self.classifier(features)
         return logits
 

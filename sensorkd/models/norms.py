@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from torch import nn
 
 from sensorkd.models.size import Norm
 
-__all__ = ["norm_layer"]
+__all__ = ["norm_layer", "settled_norms"]
 
 GROUPS = 8
 # In a map of one position a group of one channel would be a constant.
@@ -21,6 +24,20 @@ def norm_layer(norm: Norm, channels: int, *, rank: int) -> nn.Module:
     group: by those of each window alone, in up to 8 groups of at least 4 channels (Wu and He, ECCV 2018).
     """
     return BATCH[rank](channels) if norm == "batch" else nn.GroupNorm(_groups(channels), channels)
+
+
+@contextmanager
+def settled_norms(module: nn.Module) -> Iterator[None]:
+    """Batch norms that take the statistics so far: one value a channel has none of its own."""
+    norms = [part for part in module.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
+    learning = [norm for norm in norms if norm.training]
+    for norm in learning:
+        norm.eval()
+    try:
+        yield
+    finally:
+        for norm in learning:
+            norm.train()
 
 
 def _groups(channels: int) -> int:

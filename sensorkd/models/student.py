@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from sensorkd.models.encoders import Encoder
 from sensorkd.models.frontend import Frontend
 from sensorkd.models.fusion import FusionStage, pool_map
+from sensorkd.models.norms import settled_norms
 
 __all__ = ["Student", "TrunkOutput"]
 
@@ -118,10 +119,8 @@ class Student(nn.Module):
 
     def _encode_alone(self, modality: str, x: Tensor) -> list[Tensor]:
         """One window of one value a channel has no statistics of its own: those so far serve."""
-        encoder = self.encoder(modality).eval()
-        maps: list[Tensor] = encoder(x)
-        encoder.train()
-        return maps
+        with settled_norms(self.encoder(modality)):
+            return self.encode(modality, x)
 
     def pool(self, feature_map: Tensor) -> Tensor:
         """A feature map as the fusion sees it: (B, C, T[, H, W]) -> (B, features)."""

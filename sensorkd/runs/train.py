@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from sensorkd.errors import RunError, SensorkdError
@@ -70,6 +69,8 @@ def train_run(
         run.save()
         log.begin()
     recipe = _recipe(run)
+    # What the loop would refuse, before a teacher is trained or labels are held out for it.
+    recipe.check(layered, data.windows, data.dev, data.unlabelled)
     if recipe.method.teacher != "none":
         teacher = teacher_for(
             run,
@@ -84,8 +85,6 @@ def train_run(
         )
         recipe = dataclasses.replace(recipe, teacher=teacher)
     if data.unlabelled is not None:
-        # What the loop would refuse, before labels are held out for it.
-        recipe.check(layered, data.windows, data.dev, data.unlabelled)
         recipe = settled(
             recipe,
             layered,
@@ -158,9 +157,14 @@ def _described(folder: Path, planned: Planned, config: RunConfig, data: _Data) -
         stats=stats_of_teacher(config.method.teacher_run) or channel_stats(planned, config),
         classes=planned.classes,
         groups={"train": planned.split.train, "dev": planned.split.dev, "test": planned.split.test},
-        trained_prior=_trained_prior(labels, len(planned.classes), config),
+        trained_prior=_trained_prior(data.windows, len(planned.classes), config),
         health=sensor_health(arrays, {name: item.min_coverage for name, item in planned.encodings.items()}),
-        windows=_digest(arrays.id, labels, *(known[rows] for known in graded if known is not None)),
+        windows=_digest(
+            arrays.id,
+            labels,
+            *(known[rows] for known in graded if known is not None),
+            *([] if data.unlabelled is None else [data.unlabelled.ids]),
+        ),
         left_out=data.left_out,
     )
 
@@ -200,9 +204,11 @@ class _Left:
                 self._tell(f"left out: {error}")
 
 
-def _trained_prior(labels: NDArray[np.int64], classes: int, config: RunConfig) -> tuple[float, ...]:
+def _trained_prior(windows: ArrayDataset, classes: int, config: RunConfig) -> tuple[float, ...]:
     """What the weights will answer for: class shares as sampled, evened out by logit adjustment."""
-    sampled = sampled_prior(labels, classes=classes, sampling=config.training.sampling)
+    sampled = sampled_prior(
+        windows.labels, classes=classes, sampling=config.training.sampling, mass=windows.label_mass(classes)
+    )
     return tuple(effective_prior(sampled, config.training.logit_adjustment).tolist())
 
 

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from sensorkd.errors import ConfigError
+from sensorkd.training.priors import one_hot
 
 __all__ = [
     "ArrayDataset",
@@ -132,6 +133,11 @@ class ArrayDataset(Dataset[Batch]):
         return self._columns["label"]
 
     @property
+    def ids(self) -> NDArray[np.int64]:
+        """(W,) stable names, as in the plan."""
+        return self._columns["window_id"]
+
+    @property
     def presence(self) -> NDArray[np.float32]:
         """(W, K) which modalities a window has."""
         return self._columns["presence"]
@@ -141,6 +147,14 @@ class ArrayDataset(Dataset[Batch]):
         """(W,) what the labels count for: 1, unless they are weak."""
         given = self._columns.get("label_weight")
         return np.ones(len(self)) if given is None else given.astype(np.float64)
+
+    def label_mass(self, classes: int) -> NDArray[np.float64]:
+        """(W, classes) what a label teaches of each class: its shares, times what it counts for."""
+        soft = self._columns.get("label_shares")
+        mass = one_hot(self.labels, classes)
+        if soft is not None:
+            mass = np.where(soft.any(axis=1, keepdims=True), soft, mass)
+        return mass * self.label_weights[:, None]
 
     @property
     def in_memory(self) -> bool:

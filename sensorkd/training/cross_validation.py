@@ -63,12 +63,13 @@ class CrossValidation:
     def voices(self, limit: float) -> tuple[tuple[str, ...], ...]:
         """Subsets that leave at most so much doubt, in the order in which they should be asked.
 
-        All sensors come first, unless some leave clearly less doubt; then the fewest of these. The others
-        follow by what they leave, for windows that lack a sensor.
+        All sensors come first, unless some leave clearly less doubt; then the fewest that leave hardly more
+        than the least. The others follow by what they leave, for windows that lack a sensor.
         """
-        good = [subset for subset in self.doubts if CLEARLY * self.doubts[subset] <= self.doubts[self.best]]
         every = max(self.doubts, key=len)
-        first = every if every in good else min(good, key=lambda subset: (len(subset), self.doubts[subset]))
+        most = min(CLEARLY * self.doubts[every], self.doubts[self.best] / CLEARLY)
+        good = [subset for subset in self.doubts if self.doubts[subset] < most]
+        first = min(good, key=lambda subset: (len(subset), self.doubts[subset]), default=every)
         order = sorted(self.doubts, key=lambda subset: (subset != first, self.doubts[subset]))
         return tuple(subset for subset in order if self.doubts[subset] <= limit)
 
@@ -106,7 +107,8 @@ def cross_validate(
 
     Costs about one and a half plain trainings. A student is judged as though the classes that it learned
     were equally common, by windows of these: log p - log pi, normalised, with pi their shares among its
-    labels (Menon et al., ICLR 2021). Weak labels count by their weight, windows for the sensors they have.
+    labels (Menon et al., ICLR 2021). Weak labels count by their weight. Windows count for the sensors that
+    they have whole; a class that none of these shows leaves all doubt.
 
     Args:
         layered: fresh; it is copied, not changed. windows: labelled ones of the training groups.
@@ -116,6 +118,7 @@ def cross_validate(
         None where nothing can be judged: no class has labelled windows in two groups.
     """
     labels, weights, presence = windows.labels, windows.label_weights, windows.presence
+    mass = windows.label_mass(layered.student.classes)
     if groups is None or len(set(groups)) < 2:
         groups = [str(row) for row in range(len(labels))]
     names = layered.student.modalities
@@ -124,9 +127,7 @@ def cross_validate(
     costs: dict[tuple[str, ...], list[Floats]] = {subset: [] for subset in subsets}
     judged: list[Rows] = []
     for seen, held in _folds(labels, groups, recipe.seed):
-        learned: Floats = np.bincount(labels[seen], weights[seen], minlength=layered.student.classes).astype(
-            np.float64
-        )
+        learned = mass[seen].sum(axis=0)
         held = held[learned[labels[held]] > 0]
         if not len(held) or np.count_nonzero(learned) < 2:
             continue
@@ -141,9 +142,8 @@ def cross_validate(
     rows = np.concatenate(judged)
     doubts = {}
     for subset, parts in costs.items():
-        here = presence[rows][:, [name in subset for name in names]].any(axis=1)
-        if here.any():
-            doubts[subset] = _mean_over_classes(np.concatenate(parts), labels[rows], weights[rows] * here)
+        whole = presence[rows][:, [name in subset for name in names]].all(axis=1)
+        doubts[subset] = _mean_over_classes(np.concatenate(parts), labels[rows], weights[rows] * whole)
     return CrossValidation(doubts, len(rows))
 
 
@@ -167,6 +167,12 @@ def settled(
     if not (recipe.method.doubt and recipe.method.pseudo_from_visit):
         return recipe
     tell = on_note or (lambda _: None)
+    if not recipe.will_visit(len(windows)):
+        tell(
+            "no epoch begins after the warm-up, so windows without a label are never visited: lower "
+            "training.epoch_steps, or raise training.steps"
+        )
+        return recipe
     before = next((record[RECORD] for record in records if RECORD in record), None)
     if before is None:
         began = time.monotonic()
@@ -229,6 +235,7 @@ def _costs(logits: NDArray[np.float32], truth: Rows, learned: Floats) -> Floats:
 
 
 def _mean_over_classes(costs: Floats, truth: Rows, weights: Floats) -> float:
-    """Of the classes that some window speaks for."""
-    there = [truth == label for label in np.unique(truth[weights > 0])]
-    return float(np.mean([np.average(costs[rows], weights=weights[rows]) for rows in there]))
+    """A class that no window speaks for costs what knowing nothing costs."""
+    classes = [truth == label for label in np.unique(truth)]
+    means = [np.average(costs[c], weights=weights[c]) if weights[c].any() else 1.0 for c in classes]
+    return float(np.mean(means))

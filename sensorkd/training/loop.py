@@ -74,6 +74,7 @@ def train(
     if not method.unlabelled or not unlabelled:
         unlabelled = None
     recipe.check(layered, windows, dev, unlabelled)
+    recipe.check_teacher(layered)
     classes, modalities = layered.student.classes, layered.student.modalities
     class_balance, adjustment = recipe.balance(windows, classes), recipe.adjustment(windows, classes)
     layered = with_auxiliaries_of(method, layered, seed=recipe.seed)

@@ -25,6 +25,7 @@ __all__ = [
     "class_shares",
     "effective_prior",
     "log_shift",
+    "one_hot",
     "sampled_prior",
     "shift_classifier",
     "trained_prior",
@@ -36,11 +37,18 @@ SMALLEST_SHARE = 1e-6
 SUM_TOLERANCE = 1e-3
 
 
-def sampled_prior(labels: NDArray[np.int64], *, classes: int, sampling: Sampling) -> NDArray[np.float64]:
-    """Shares (N,) of the classes among the labelled windows as training draws them.
+def sampled_prior(
+    labels: NDArray[np.int64],
+    *,
+    classes: int,
+    sampling: Sampling,
+    mass: NDArray[np.float64] | None = None,
+) -> NDArray[np.float64]:
+    """Shares (N,) of the classes among what the labelled windows teach, as training draws them.
 
     Args:
-        labels: (W,) of all training windows, -1 where unknown.
+        labels: (W,) of all training windows, -1 where unknown. mass: (W, N) what each teaches of every class,
+            where labels are weak or soft; default 1 of its own.
 
     Raises:
         ConfigError: a class has no labelled window. Its share could only be invented, and nothing could
@@ -59,10 +67,17 @@ def sampled_prior(labels: NDArray[np.int64], *, classes: int, sampling: Sampling
             expected="at least one of each, to balance classes or to adjust logits by their shares",
             mend="label a window of it, leave the class out, or train without these",
         )
-    if sampling == "balanced":
-        return np.full(classes, 1.0 / classes)
-    shares: NDArray[np.float64] = counts / counts.sum()
+    drawn = np.ones(len(labels)) if sampling == "natural" else 1.0 / counts[labels]
+    told = one_hot(labels, classes) if mass is None else mass
+    taught: NDArray[np.float64] = (np.where(labels >= 0, drawn, 0.0)[:, None] * told).sum(axis=0)
+    shares: NDArray[np.float64] = taught / taught.sum()
     return shares
+
+
+def one_hot(labels: NDArray[np.int64], classes: int) -> NDArray[np.float64]:
+    """(W, classes) of labels (W,); all 0 where it is -1."""
+    hot: NDArray[np.float64] = (labels[:, None] == np.arange(classes)).astype(np.float64)
+    return hot
 
 
 def effective_prior(sampled: ArrayLike, tau: float) -> NDArray[np.float64]:

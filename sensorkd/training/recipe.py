@@ -18,7 +18,7 @@ from sensorkd.distillation.pseudo_labels import Alignment
 from sensorkd.distillation.teacher import Teacher
 from sensorkd.errors import ConfigError
 from sensorkd.models.layered import LayeredStudent
-from sensorkd.training.batches import WindowSource, labels_of
+from sensorkd.training.batches import ArrayDataset, WindowSource, labels_of
 from sensorkd.training.checkpoint import digest_of
 from sensorkd.training.config import TrainingConfig
 from sensorkd.training.priors import sampled_prior
@@ -132,6 +132,15 @@ class Recipe:
                 expected="at least one",
                 mend="train with `ce`, or leave some training windows without a label: labels_per_class",
             )
+        self._check_visits(len(windows))
+
+    def check_teacher(self, layered: LayeredStudent) -> None:
+        """Refuse a teacher that is missing, idle, or of another kind; it may be trained after `check`.
+
+        Raises:
+            ConfigError: there is none where the method needs one, or the other way round, or it does not fit.
+        """
+        method = self.method
         if (self.teacher is None) != (method.teacher == "none"):
             raise ConfigError(
                 "a method with a teacher needs one, and others have no use for it",
@@ -141,7 +150,12 @@ class Recipe:
             )
         if self.teacher is not None:
             self.teacher.check(layered)
-        self._check_visits(len(windows))
+
+    def will_visit(self, windows: int) -> bool:
+        """Whether an epoch begins after the warm-up; so many windows have a label."""
+        steps = self.config.total_steps
+        epochs = range(0, steps, self.config.steps_per_epoch(windows))
+        return any(self.method.visits_at(step, steps) for step in epochs)
 
     def _check_visits(self, windows: int) -> None:
         """Windows must be seen again before their last visit is too long ago."""
@@ -178,7 +192,8 @@ class Recipe:
         if self.config.logit_adjustment == 0:
             return None
         labels = labels_of(windows, asked_by="training.logit_adjustment")
-        prior = sampled_prior(labels, classes=classes, sampling=self.config.sampling)
+        mass = windows.label_mass(classes) if isinstance(windows, ArrayDataset) else None
+        prior = sampled_prior(labels, classes=classes, sampling=self.config.sampling, mass=mass)
         return torch.tensor(self.config.logit_adjustment * np.log(prior), dtype=torch.float32)
 
     def alignment(self, windows: WindowSource, classes: int) -> Alignment | None:
@@ -202,7 +217,8 @@ class Recipe:
             return None
         if told == "labels":
             labels = labels_of(windows, asked_by="unlabelled_shares")
-            told = tuple(sampled_prior(labels, classes=classes, sampling="natural").tolist())
+            mass = windows.label_mass(classes) if isinstance(windows, ArrayDataset) else None
+            told = tuple(sampled_prior(labels, classes=classes, sampling="natural", mass=mass).tolist())
         if len(told) != classes:
             raise ConfigError(
                 "the class shares are not of the student's classes",

@@ -30,9 +30,9 @@ def past(layered):
     return Ema(layered, decay=0.9)
 
 
-def visited(past, prepared, method=PLAIN, class_shares=None, presence=None):
+def visited(past, prepared, method=PLAIN, class_shares=None, presence=None, times=1):
     presence = torch.ones(6, 3) if presence is None else presence
-    chunks = [(WINDOWS, prepared, presence)]
+    chunks = [([100 * chunk + number for number in WINDOWS], prepared, presence) for chunk in range(times)]
     return visit_labels(past, chunks, TRANSFORMS, method=method, step=3, class_shares=class_shares)
 
 
@@ -58,7 +58,8 @@ def test_sharpness_is_a_power(past, prepared):
 
 def test_labels_show_the_class_shares(past, prepared):
     shares = torch.tensor([0.5, 0.3, 0.2])
-    assert torch.allclose(visited(past, prepared, class_shares=shares).shares.mean(dim=0), shares, atol=1e-2)
+    labels = visited(past, prepared, class_shares=shares, times=5)
+    assert torch.allclose(labels.shares.mean(dim=0), shares, atol=1e-2)
 
 
 def test_lessons_are_found_by_the_number_of_the_window(past, prepared):
@@ -92,3 +93,10 @@ def test_nothing_learns_in_a_visit(past, prepared):
     visited(past, prepared)
     assert all(parameter.grad is None for parameter in past.network.parameters())
     assert not visited(past, prepared).shares.requires_grad
+
+
+def test_a_few_windows_need_not_show_the_class_shares(past, prepared):
+    """One alone would be taught the shares, whatever it shows."""
+    shares = torch.tensor([0.9, 0.05, 0.05])
+    plain, few = (visited(past, prepared, class_shares=told) for told in (None, shares))
+    assert torch.equal(plain.shares, few.shares)

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import pytest
 import torch
+
+from sensorkd.models.auxiliary import MapAuxiliary
 
 
 def test_views_go_through_one_by_one(layered, inputs):
@@ -46,3 +49,13 @@ def test_a_modality_that_no_window_has_gives_no_heads(layered, inputs):
     output = layered.by_view(both, presence, presence, views=2)
     assert output.modality["camera"] == [] and output.trunk.rows["camera"].tolist() == []
     assert torch.isfinite(output.trunk.logits).all()
+
+
+@pytest.mark.parametrize("steps", [1, 2, 4, 8])
+def test_a_slow_sensor_that_a_single_window_has_stops_nothing(steps):
+    """Its maps come to one value a channel, which has no statistics of its own."""
+    auxiliary = MapAuxiliary((6, 8, 8), rank=1, labels=12).train()
+    before = {name: value.clone() for name, value in auxiliary.named_buffers()}
+    assert auxiliary(torch.randn(1, 6, steps)).shape == (1, 12)
+    assert all(torch.equal(value, before[name]) for name, value in auxiliary.named_buffers())
+    assert all(module.training for module in auxiliary.modules())

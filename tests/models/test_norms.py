@@ -16,7 +16,7 @@ from sensorkd.models.auxiliary import MapAuxiliary
 from sensorkd.models.encoders import SignalEncoder, VideoEncoder
 from sensorkd.models.frontend import ChannelStats
 from sensorkd.models.layered import LayeredStudent
-from sensorkd.models.norms import norm_layer
+from sensorkd.models.norms import norm_layer, settled_norms
 from sensorkd.models.size import SIZES, ModelSize
 from sensorkd.models.spectrum import SpectrumEncoder
 from sensorkd.runs.build import adapters_for, build_layered, build_student, families_of
@@ -118,3 +118,14 @@ def test_it_ships_as_it_was_trained(
     with torch.no_grad():
         logits, _ = student(inputs, presence)
     assert torch.allclose(torch.from_numpy(session.run(["logits"], fed)[0]), logits, atol=1e-4)
+
+
+def test_settled_norms_wake_nothing_that_was_at_rest():
+    """Dropout that an earlier self has switched off stays off."""
+    block = nn.Sequential(nn.BatchNorm1d(3), nn.Dropout(0.5), nn.BatchNorm1d(3)).train()
+    block[1].eval()
+    block[2].eval()
+    with settled_norms(block):
+        assert not any(part.training for part in block)
+        block(torch.randn(1, 3, 1))
+    assert [part.training for part in block] == [True, False, False]

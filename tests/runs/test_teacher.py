@@ -311,3 +311,12 @@ def test_a_run_that_was_cut_off_while_its_teacher_learned_is_resumed_like_any_ot
     assert steps == [3, 4, 1, 2, 3, 4]
     before, after = (run.student().state_dict() for run in (whole, resumed))
     assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_what_the_loop_would_refuse_is_told_before_a_teacher_is_trained(
+    press: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sensorkd.runs.train.teacher_for", pytest.fail)
+    config = press_config(press, tmp_path / "run", method={"name": "hsakd", "views": 9})
+    with pytest.raises(ConfigError, match="more views than there are transforms"):
+        train_run(config)

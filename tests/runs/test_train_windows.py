@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from sensorkd.errors import RunError
 from sensorkd.evaluation.report import write_report
 from sensorkd.runs import Run, RunConfig, train_run
 from sensorkd.runs import train as room
@@ -17,7 +19,7 @@ from sensorkd.runs.run import LOG
 from sensorkd.training.checkpoint import load_tensors
 from sensorkd.training.cross_validation import RECORD, CrossValidation, cross_validate
 from sensorkd.training.log import TrainingLog
-from tests.press_run import press_config
+from tests.press_run import press_config, write_press
 
 SPLIT = {"by": "machine", "dev": ["p3"], "test": ["p4"]}
 SHORT = {"steps": 2, "batch_size": 8}
@@ -177,3 +179,15 @@ def test_a_run_cut_off_asks_the_same_sensors_when_it_is_resumed(
     assert len(asked) == 2
     whole, cut_off = (load_tensors(tmp_path / name / "averaged.safetensors")[0] for name in ("whole", "cut"))
     assert all(torch.equal(value, cut_off[name]) for name, value in whole.items())
+
+
+def test_windows_without_a_label_that_came_since_are_told_on_resume(press: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "archive"
+    shutil.copytree(press, archive)
+    config = press_config(
+        archive, tmp_path / "run", split=SPLIT, labels_per_class=4, method={"name": "lsskd"}, training=SHORT
+    )
+    train_run(config)
+    write_press(archive, "p9", seed=9, labelled=False)
+    with pytest.raises(RunError, match="the training windows or their labels are not those"):
+        train_run(config, resume=True)

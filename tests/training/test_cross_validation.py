@@ -139,7 +139,9 @@ def test_some_sensors_are_asked_first_only_where_they_leave_clearly_less_doubt()
 def settle(recipe, found, monkeypatch, layered, records=()):
     told, noted = [], []
     monkeypatch.setattr(cross_validation, "cross_validate", lambda *_: found)
-    after = settled(recipe, layered, None, None, records=records, on_record=told.append, on_note=noted.append)
+    after = settled(
+        recipe, layered, range(48), None, records=records, on_record=told.append, on_note=noted.append
+    )
     return after, told, noted
 
 
@@ -176,7 +178,7 @@ def test_where_nothing_can_be_held_out_guesses_are_believed_and_that_is_told(
     assert after == recipe and "no class has labels in two groups" in noted[0]
     # Nor is it tried again by a run that is resumed.
     assert told[0][RECORD] == {}
-    assert settled(recipe, layered, None, None, records=told, on_record=told.append) == recipe
+    assert settled(recipe, layered, range(48), None, records=told, on_record=told.append) == recipe
     assert len(told) == 1
 
 
@@ -191,10 +193,32 @@ def test_a_resumed_run_holds_to_what_was_found(layered, make_recipe, monkeypatch
 @pytest.mark.parametrize("changes", [{"doubt": 0.0}, {"unlabelled": 0.0}])
 def test_a_method_without_doubt_or_without_visits_trains_nothing(layered, make_recipe, watched, changes):
     recipe = make_recipe(dataclasses.replace(LSSKD, **changes))
-    assert settled(recipe, layered, None, None, records=[], on_record=pytest.fail) is recipe
+    assert settled(recipe, layered, range(48), None, records=[], on_record=pytest.fail) is recipe
     assert watched == []
 
 
 def test_a_doubt_without_visits_is_refused():
     with pytest.raises(ConfigError, match="only visits are doubted"):
         method_named("pseudo_label", {"doubt": 0.5})
+
+
+def test_a_sensor_logged_in_one_class_alone_knows_nothing_of_the_others(layered, make_windows, make_recipe):
+    windows = make_windows(60)
+    presence = windows._columns["presence"]
+    presence[:] = 1
+    presence[:, 1] = (windows.labels == 0) & (np.arange(60) % 2 == 0)
+    windows._inputs["heat"] = np.random.default_rng(0).integers(-10, 10, (60, 12, 1)).astype(np.int16)
+    found = cross_validate(layered, windows, in_groups(60), make_recipe(LSSKD, steps=100))
+    # Two of three classes are not told by it.
+    assert found.doubts[("heat",)] > 0.6 and found.voices(0.5)[0] == ("shake",)
+
+
+def test_where_no_epoch_begins_after_the_warm_up_nothing_is_held_out(
+    layered, make_recipe, make_windows, watched
+):
+    recipe, noted = make_recipe(LSSKD, steps=3, epoch_steps=3), []
+    after = settled(
+        recipe, layered, make_windows(48), None, records=[], on_record=pytest.fail, on_note=noted.append
+    )
+    assert after == recipe and watched == [] and "never visited" in noted[0]
+    assert make_recipe(LSSKD, steps=12, epoch_steps=4).will_visit(48)

@@ -176,3 +176,13 @@ def test_a_turned_student_exports_as_the_same_graph(layered, encodings, tmp_path
     export_onnx(layered.student, encodings, tmp_path / "after.onnx")
     assert structure(tmp_path / "before.onnx") == structure(tmp_path / "after.onnx")
     assert (tmp_path / "before.onnx").stat().st_size == (tmp_path / "after.onnx").stat().st_size
+
+
+def test_weak_and_soft_labels_count_for_what_they_teach():
+    labels = np.array([0, 0, 1, 1, 2, 2, -1])
+    mass = np.array([[0.2, 0, 0]] * 2 + [[0, 1, 0]] * 2 + [[0, 0.5, 0.5]] * 2 + [[0, 0, 0]])
+    natural = sampled_prior(labels, classes=3, sampling="natural", mass=mass)
+    assert natural == pytest.approx([0.4 / 4.4, 3 / 4.4, 1 / 4.4])
+    # Of every class as often; what they teach then still differs.
+    twice = np.concatenate([labels, [0, 0]]), np.concatenate([mass, [[0.2, 0, 0]] * 2])
+    assert sampled_prior(twice[0], classes=3, sampling="balanced", mass=twice[1]) == pytest.approx(natural)

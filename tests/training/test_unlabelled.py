@@ -192,3 +192,12 @@ def test_joined_sources_are_one_after_the_other(make_windows):
     assert set(joined[6]) == {"shake", "heat", "presence"}
     with pytest.raises(IndexError):
         joined[7]
+
+
+@pytest.mark.parametrize("changes", [{}, {"pseudo": "hard", "warmup": 0.5}])
+def test_a_last_visit_softens_windows_without_a_label_too(
+    make_layered, make_windows, make_recipe, tmp_path, changes
+):
+    method = method_named("ps_kd", {"unlabelled": 1.0, **changes})
+    recipe = make_recipe(method, steps=9, epoch_steps=3, batch_size=8)
+    train(make_layered(), make_windows(16), recipe, tmp_path, unlabelled=make_windows(16, seed=5))
