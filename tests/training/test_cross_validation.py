@@ -169,7 +169,7 @@ def test_a_seed_may_be_larger_than_scikit_learns(layered, make_windows, make_rec
 def test_where_nothing_can_be_held_out_guesses_are_believed_and_that_is_told(
     layered, make_recipe, make_windows
 ):
-    recipe, noted, told = make_recipe(LSSKD, steps=4, batch_size=2), [], []
+    recipe, noted, told = make_recipe(LSSKD, steps=4, batch_size=2, epoch_steps=1), [], []
     one_each = make_windows(labels=[0, 1, 2])
     groups = ["m0", "m1", "m2"]
     after = settled(
