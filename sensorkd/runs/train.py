@@ -94,6 +94,7 @@ def train_run(
             on_record=log.write,
             on_note=tell,
         )
+        _tell_two_priors(recipe, config, tell)
     # A run that was cut off while its teacher learned has not begun itself.
     begun = (folder / STATE).exists()
     train(
@@ -184,6 +185,17 @@ def _read_training(
 
 def _digest(*columns: NDArray[Any]) -> str:
     return hashlib.blake2b(b"".join(column.tobytes() for column in columns), digest_size=16).hexdigest()
+
+
+def _tell_two_priors(recipe: Recipe, config: RunConfig, tell: Callable[[str], None]) -> None:
+    """What windows without a label teach is of other class shares than what labels do."""
+    method = recipe.method
+    scaled = method.pseudo_labels and method.align and recipe.unlabelled_shares is not None
+    if scaled and config.deployment_prior is not None:
+        tell(
+            "`deployment_prior` turns verdicts from the class shares of the labels, and windows without a "
+            "label teach those of `unlabelled_shares` as well: leave it out, or judge by dev groups"
+        )
 
 
 def _silent(_: str) -> None:
