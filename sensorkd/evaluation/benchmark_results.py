@@ -273,9 +273,8 @@ def _notes(plan: Plan, groups: Sequence[str], rows: Sequence[Mapping[str, Any]])
         notes.append(
             f"with {len(groups)} groups the intervals are coarse: they cannot know of groups unlike these"
         )
-    single = list(dict.fromkeys(row["method"] for row in rows if len(row["seeds"]) == 1))
-    if single:
-        whose = "" if all(len(row["seeds"]) == 1 for row in rows) else f" of {', '.join(single)}"
+    if single := sum(len(row["seeds"]) == 1 for row in rows):
+        whose = "" if single == len(rows) else f" of {single} rows"
         notes.append(f"with one seed the intervals{whose} are over groups alone")
     if any(row["groups"] * len(row["seeds"]) == 1 for row in rows):
         notes.append("one group with one seed has no interval: what stands there is the figure itself")
