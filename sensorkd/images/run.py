@@ -121,14 +121,18 @@ def _begun(folder: Path, config: ImageRunConfig) -> bool:
     """
     if not (folder / CONFIG).exists():
         return False
-    before = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    now = config.model_dump(mode="json")
-    differing = [key for key in now if key not in FREE and now[key] != before.get(key)]
+    try:
+        # Through the model, so that an option which came since stands there at its default.
+        before = ImageRunConfig.model_validate_json((folder / CONFIG).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise RunError("the run is damaged", file=folder / CONFIG, found=error, mend="remove it") from error
+    was, now = before.model_dump(mode="json"), config.model_dump(mode="json")
+    differing = [key for key in now if key not in FREE and now[key] != was[key]]
     if differing:
         raise RunError(
             "the folder holds a run with another configuration",
             file=folder / CONFIG,
-            found={key: before.get(key) for key in differing},
+            found={key: was[key] for key in differing},
             expected={key: now[key] for key in differing},
             mend="name another folder, or go on with the configuration it was begun with",
         )

@@ -106,6 +106,15 @@ def test_a_folder_with_another_run_is_refused(data: Path, tmp_path: Path) -> Non
     with pytest.raises(RunError, match="another configuration") as caught:
         run_images(configured(data, tmp_path, method={"name": "ce"}, seed=1))
     assert caught.value.found == {"seed": 0}
+    # Written before there was an option, it is the same run still.
+    path = Path(configured(data, tmp_path).out) / "config.json"
+    told = json.loads(path.read_text())
+    del told["method"]["doubt"], told["padding"]
+    path.write_text(json.dumps(told))
+    assert run_images(configured(data, tmp_path, method={"name": "ce"}))["seed"] == 0
+    path.write_text("{")
+    with pytest.raises(RunError, match="damaged"):
+        run_images(configured(data, tmp_path, method={"name": "ce"}))
 
 
 def test_a_run_that_another_process_is_at_is_left_alone(data: Path, tmp_path: Path) -> None:
