@@ -11,7 +11,7 @@ import pytest
 
 from sensorkd.errors import ConfigError
 from sensorkd.runs import Run, RunConfig, train_run
-from sensorkd.runs.data import plan_run
+from sensorkd.runs.data import plan_run, read_usable
 from sensorkd.runs.train import _recipe, _trained_prior
 from tests.press_run import CALM, press_config
 
@@ -29,7 +29,8 @@ def shares(config: RunConfig) -> np.ndarray:
 def prior_of(config: RunConfig) -> tuple[float, ...]:
     """What the weights would answer for."""
     planned = plan_run(config)
-    return _trained_prior(planned.labels[planned.rows("train")], len(planned.classes), config)
+    windows = planned.dataset(read_usable(planned, planned.rows("train"), config))
+    return _trained_prior(windows, len(planned.classes), config)
 
 
 def test_a_run_remembers_the_class_shares_it_was_trained_with(press_run: Run) -> None:
