@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "examples" / "images" / "cifar100_small.yaml"
 METHODS = ("ce", "label_smoothing", "ps_kd", "sad", "lsskd")
 METRICS = ("accuracy", "nll", "ece", "seconds")
-Figure = dict[str, float]
+Figure = dict[str, float | None]
 
 
 @dataclass(frozen=True)
@@ -82,9 +82,9 @@ def finished(cells: dict[Cell, ImageRunConfig]) -> dict[Cell, dict[str, Any]]:
 
 
 def figure(values: Sequence[float]) -> Figure:
-    """Mean and half of the 95 % interval of Student's t; NaN with a single seed."""
+    """Mean and half of the 95 % interval of Student's t, which a single seed does not have."""
     count = len(values)
-    half = math.nan
+    half = None
     if count > 1:
         half = float(t.ppf(0.975, count - 1) * np.std(values, ddof=1) / math.sqrt(count))
     return {"mean": float(np.mean(values)), "half": half, "seeds": count}
@@ -123,7 +123,10 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def _told(value: Figure | None, sign: str = "") -> str:
-    return "" if value is None else f"{value['mean']:{sign}.4f} ± {value['half']:.4f}"
+    if value is None:
+        return ""
+    half = value["half"]
+    return f"{value['mean']:{sign}.4f}" + ("" if half is None else f" ± {half:.4f}")
 
 
 def main(arguments: list[str] | None = None) -> int:

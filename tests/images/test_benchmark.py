@@ -63,6 +63,11 @@ def test_a_grid_is_run_once_and_compared_by_seed(tmp_path: Path, capsys: Capture
     assert again == rows
     assert "| 50% | ce*2 |" in table
     assert "done" not in table
+    # One seed has no interval, and what JSON has no word for is not written.
+    grid[-1] = "1"
+    table, rows = run(tmp_path, *grid, "--table", here=capsys)
+    assert rows[1]["accuracy"]["half"] is None
+    assert "nan" not in table and "±" not in table
     # Figures of another configuration are not passed off as those that were asked for.
     table, rows = run(tmp_path, *grid, "--table", here=capsys, steps=3)
     assert rows == []
