@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import runpy
 import shlex
 import shutil
 import subprocess
@@ -17,23 +16,7 @@ import yaml
 from sensorkd.cli import demo
 from sensorkd.cli.__main__ import main
 from sensorkd.runs.config_file import parse_config
-
-ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-RESULTS = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
-# What a command on real recordings names, and the folder of the data.
-REAL = {"utd": "utd_mhad", "femto": "femto", "hydraulic": "hydraulic", "skab": "skab"}
-SHORT = ["training.max_steps=2", "training.batch_size=4"]
-DATA = Path(os.environ.get("SENSORKD_DATA", ROOT.parent / "shared" / "data"))
-
-
-def blocks(language: str, text: str = README) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
-
-
-def shell_lines(text: str) -> list[str]:
-    """Commands of the shell blocks, with continued lines joined."""
-    return "".join(blocks("sh", text)).replace("\\\n", " ").splitlines()
+from tests.examples.documents import DATA, README, REAL, ROOT, SHORT, blocks, run, shell_lines
 
 
 @pytest.fixture(scope="module")
@@ -46,23 +29,6 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         assert main(["demo"]) == 0
     return folder
-
-
-def run(command: list[str]) -> None:
-    """One command line of the README, in this process where it is ours."""
-    if command[0] == "sensorkd":
-        short = SHORT if command[1] == "train" else []
-        assert main([*command[1:], *short]) == 0, command
-        return
-    assert command[0] == "python"
-    if command[1].endswith(".py"):
-        # In this process, which has torch already.
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(sys, "argv", command[1:])
-            runpy.run_path(command[1], run_name="__main__")
-        return
-    done = subprocess.run([sys.executable, *command[1:]], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
 
 
 def test_the_demo_leaves_what_it_promises(workplace: Path) -> None:
@@ -131,22 +97,6 @@ def test_every_command_of_the_page_on_archives_runs(workplace: Path, monkeypatch
         if not real or DATA.is_dir():
             # What is wrong with the real ones is to be found.
             assert main(shlex.split(os.path.expandvars(line))[1:]) == int(real), line
-
-
-@pytest.mark.parametrize("name", REAL)
-def test_the_commands_on_real_recordings_run(
-    workplace: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    folder = DATA / REAL[name]
-    if not folder.is_dir():
-        pytest.skip(f"{REAL[name]} is not in SENSORKD_DATA")
-    monkeypatch.chdir(workplace)
-    monkeypatch.setenv("SENSORKD_DATA", str(DATA))
-    # Some commands stand in both; a run is not begun twice.
-    commands = dict.fromkeys(line for text in (README, RESULTS) for line in shell_lines(text) if name in line)
-    assert len(commands) >= 3
-    for line in commands:
-        run(shlex.split(os.path.expandvars(line)))
 
 
 def test_the_examples_run(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
