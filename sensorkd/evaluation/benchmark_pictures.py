@@ -7,6 +7,7 @@ told apart by the colour-blind (Okabe and Ito), and no panel needs more than two
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,8 @@ def efficiency_picture(results: Results, metric: str) -> Figure:
     panels = [name for name in lines if name != results.reference] or list(lines)
     columns = min(len(panels), 4)
     height = math.ceil(len(panels) / columns)
-    figure = new_figure(2.5 * columns + 0.6, 2.1 * height + 0.7)
+    # One panel alone is wider, or its words have no room.
+    figure = new_figure(max(2.5 * columns + 0.6, 4.6), 2.1 * height + 0.7)
     grid = figure.subplots(height, columns, sharex=True, sharey=True, squeeze=False)
     for number, axes in enumerate(grid.flat):
         if number >= len(panels):
@@ -63,8 +65,14 @@ def efficiency_picture(results: Results, metric: str) -> Figure:
     figure.supxlabel("labels a class", fontsize=9, color=INK)
     figure.supylabel(NAMES[metric], fontsize=9, color=INK)
     title = f"{results.name}: {NAMES[metric]} on {results.by}s never seen; bands: 95 % over groups and seeds"
-    figure.suptitle(title, x=0.01, ha="left", fontsize=10, color=INK)
+    _title(figure, title)
     return figure
+
+
+def _title(figure: Figure, text: str) -> None:
+    """Above all panels, in as many lines as the figure's width asks for."""
+    letters = int(13 * figure.get_figwidth())
+    figure.suptitle(textwrap.fill(text, letters), x=0.01, ha="left", fontsize=10, color=INK)
 
 
 def _panel(axes: Axes, lines: dict[str, Any], name: str, reference: str, *, first: bool) -> None:
@@ -115,7 +123,7 @@ def differences_picture(results: Results, metrics: Sequence[str]) -> Figure:
     title = (
         f"{results.name}: less {results.reference}, paired by seed and group; labels a class after the name"
     )
-    figure.suptitle(title, x=0.01, ha="left", fontsize=10, color=INK)
+    _title(figure, title)
     return figure
 
 
