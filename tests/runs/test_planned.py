@@ -122,6 +122,13 @@ def test_lsskd_asks_for_the_class_shares_where_labels_are_few(configured: Any) -
     assert "unlabelled_shares" not in note
 
 
+def test_lsskd_tells_what_is_as_good_where_every_window_has_a_label(configured: Any) -> None:
+    (note,) = plan_run(configured(method={"name": "lsskd"})).notes
+    assert note.startswith("0 of ") and "method.name=ce" in note
+    (note,) = plan_run(configured(method={"name": "fixmatch"})).notes
+    assert "method.name=ce" not in note
+
+
 @pytest.mark.parametrize("mode", ["memory", "cache", "direct", "isolated"])
 def test_windows_without_a_label_are_read_like_the_others(configured: Any, tmp_path: Path, mode: str) -> None:
     told = {"mode": "auto" if mode == "isolated" else mode, "folder": str(tmp_path / "cache")}
