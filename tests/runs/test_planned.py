@@ -10,8 +10,10 @@ import pytest
 
 from sensorkd.errors import SplitError
 from sensorkd.runs import RunConfig
+from sensorkd.runs.config_file import load_config
 from sensorkd.runs.data import Planned, plan_run, read_training, read_usable
 from sensorkd.runs.stats import channel_stats
+from tests.plant_run import CONFIG
 from tests.press_run import press_config, write_press
 
 SIDES = {"by": "machine", "dev": ["p3"], "test": ["p4"]}
@@ -122,10 +124,10 @@ def test_lsskd_asks_for_the_class_shares_where_labels_are_few(configured: Any) -
     assert "unlabelled_shares" not in note
 
 
-def test_lsskd_tells_what_is_as_good_where_every_window_has_a_label(configured: Any) -> None:
-    (note,) = plan_run(configured(method={"name": "lsskd"})).notes
+def test_lsskd_tells_what_is_as_good_where_every_window_has_a_label(overrides: list[str]) -> None:
+    (note,) = plan_run(load_config(CONFIG, overrides)).notes
     assert note.startswith("0 of ") and "method.name=ce" in note
-    (note,) = plan_run(configured(method={"name": "fixmatch"})).notes
+    (note,) = plan_run(load_config(CONFIG, [*overrides, "method.name=fixmatch"])).notes
     assert "method.name=ce" not in note
 
 
