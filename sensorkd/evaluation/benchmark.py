@@ -9,8 +9,9 @@ from pathlib import Path
 from sensorkd.evaluation.benchmark_config import load_benchmark
 from sensorkd.evaluation.benchmark_pictures import write_pictures
 from sensorkd.evaluation.benchmark_plan import plan_benchmark
-from sensorkd.evaluation.benchmark_results import Results, summarise, write_results
+from sensorkd.evaluation.benchmark_results import Results, write_results
 from sensorkd.evaluation.benchmark_run import Only, Progress, finished_cells, run_cells
+from sensorkd.evaluation.benchmark_summary import summarise
 
 __all__ = ["Benchmarked", "report_benchmark", "run_benchmark"]
 

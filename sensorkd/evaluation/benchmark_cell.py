@@ -23,11 +23,12 @@ from sensorkd._version import __version__
 from sensorkd.encoding import InputEncoding
 from sensorkd.errors import RunError
 from sensorkd.evaluation.benchmark_baselines import baseline_logits
+from sensorkd.evaluation.benchmark_code import code_digest
 from sensorkd.evaluation.benchmark_folds import check_unseen
 from sensorkd.evaluation.benchmark_plan import Cell
 from sensorkd.evaluation.benchmark_windows import Judged, judged_windows, subsets_of
 from sensorkd.models.cost import cost_of
-from sensorkd.runs.build import example_inputs
+from sensorkd.runs.build import adapters_for, example_inputs
 from sensorkd.runs.run import LOG
 from sensorkd.runs.train import train_run
 from sensorkd.training.inference import predict_logits, predict_subsets
@@ -185,7 +186,9 @@ def _kept(
             **{f"logp{index}": logp[name].astype(np.float32) for index, name in enumerate(names)},
         )
     part.replace(cell.folder / WINDOWS)
+    adapters = adapters_for(encodings, {name: item.options for name, item in cell.config.inputs.items()})
     return {
+        "code": code_digest(map(type, adapters.values())),
         "classes": list(windows.classes),
         "inputs": list(encodings),
         "sensors": names,

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from sensorkd.distillation.methods import METHODS
 from sensorkd.errors import ConfigError, nearest
+from sensorkd.evaluation.benchmark_budgets import as_budgets
 from sensorkd.yaml_files import mistakes, read_yaml
 
 __all__ = ["BASELINES", "BenchmarkConfig", "MethodEntry", "TuneConfig", "TurnsConfig", "load_benchmark"]
@@ -81,7 +82,7 @@ class MethodEntry(_Strict):
     @field_validator("labels_per_class", mode="before")
     @classmethod
     def _budgets(cls, value: Any) -> Any:
-        return None if value is None else _as_budgets(value)
+        return None if value is None else as_budgets(value)
 
     @model_validator(mode="before")
     @classmethod
@@ -137,7 +138,7 @@ class TuneConfig(_Strict):
     @field_validator("labels_per_class", mode="before")
     @classmethod
     def _budgets(cls, value: Any) -> Any:
-        return None if value is None else _as_budgets(value)
+        return None if value is None else as_budgets(value)
 
     @model_validator(mode="after")
     def _as_many_for_every_method(self) -> TuneConfig:
@@ -169,7 +170,7 @@ class BenchmarkConfig(_Strict):
     @field_validator("labels_per_class", mode="before")
     @classmethod
     def _budgets(cls, value: Any) -> Any:
-        return _as_budgets(value)
+        return as_budgets(value)
 
     @model_validator(mode="after")
     def _labels_fit(self) -> BenchmarkConfig:
@@ -256,22 +257,6 @@ class BenchmarkConfig(_Strict):
 def as_name(text: str) -> str:
     """A label as the name of a folder."""
     return re.sub(r"[^\w%+-]+", "_", text)
-
-
-def _as_budgets(value: Any) -> Any:
-    if not isinstance(value, (list, tuple)):
-        value = [value]
-    budgets = [str(item).strip() for item in value]
-    for budget in budgets:
-        share = re.fullmatch(r"(\d+(?:\.\d+)?)%", budget)
-        counted = re.fullmatch(r"all|1 group|[1-9]\d*( groups)?", budget)
-        if not (counted or (share and 0 < float(share[1]) <= 100)):
-            raise ValueError(
-                f"{budget!r} is no budget: a number of labels a class, a share as 25%, 2 groups, or all"
-            )
-    if len(set(budgets)) < len(budgets):
-        raise ValueError(f"a budget stands there twice: {budgets}")
-    return budgets
 
 
 def load_benchmark(path: str | Path) -> BenchmarkConfig:

@@ -13,17 +13,17 @@ from typing import Any, Literal
 import yaml
 
 from sensorkd.errors import ConfigError, SensorkdError, nearest
+from sensorkd.evaluation.benchmark_budgets import budget_overrides, labels_told
 from sensorkd.evaluation.benchmark_config import BenchmarkConfig, MethodEntry, as_name
 from sensorkd.evaluation.benchmark_folds import folds_of, group_of, labelled_groups
+from sensorkd.evaluation.benchmark_overrides import as_overrides, check_own, flattened
 from sensorkd.evaluation.benchmark_portable import portable
 from sensorkd.runs.config import RunConfig, SplitConfig
 from sensorkd.runs.config_file import load_config
 from sensorkd.runs.data import open_data
 
-__all__ = ["Cell", "Plan", "check_own", "labels_told", "plan_benchmark", "resolved_run"]
+__all__ = ["Cell", "Plan", "plan_benchmark", "resolved_run"]
 
-# Told by the grid; an override of them would be lost without a word.
-OWN = ("split", "seed", "out", "labels_per_class", "labels_share", "labels_groups", "method.name")
 # What results do not depend on.
 FREE = ("out", "cache", "isolated")
 
@@ -205,66 +205,10 @@ def resolved_run(
 ) -> RunConfig:
     """The configuration of a method at a budget: what all share, what is its own, what was chosen for it."""
     overrides = {**flattened(config.set), **flattened(entry.set), **flattened(more or {})}
-    overrides["labels_per_class"] = int(budget) if budget.isdigit() else None
-    overrides["labels_groups"] = int(budget.split()[0]) if "group" in budget else None
-    overrides["labels_share"] = float(budget[:-1]) / 100 if budget.endswith("%") else None
+    overrides |= budget_overrides(budget)
     # A baseline is of no method; the first one stands for it.
     overrides["method.name"] = "ce" if entry.baseline else entry.method
     return load_config(config.run, as_overrides(overrides))
-
-
-def flattened(tree: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    """Overrides with dotted keys.
-
-    >>> flattened({"training": {"steps": 9}, "inputs.heat.span": 2.0})
-    {'training.steps': 9, 'inputs.heat.span': 2.0}
-    """
-    found: dict[str, Any] = {}
-    for key, value in tree.items():
-        if isinstance(value, Mapping) and value:
-            found |= flattened(value, f"{before}{key}.")
-        else:
-            found[f"{before}{key}"] = value
-    return found
-
-
-def as_overrides(changes: Mapping[str, Any]) -> list[str]:
-    """As `load_config` takes them; JSON is YAML."""
-    return [f"{key}={json.dumps(value)}" for key, value in changes.items()]
-
-
-def labels_told(budget: str) -> str:
-    """A budget in words.
-
-    >>> labels_told("2"), labels_told("25%"), labels_told("all"), labels_told("2 groups")
-    ('2 labels a class', '25% of the labels', 'all labels', 'labels of 2 groups')
-    """
-    if budget == "all":
-        return "all labels"
-    if "group" in budget:
-        return f"labels of {budget}"
-    return (
-        f"{budget} of the labels"
-        if budget.endswith("%")
-        else f"{budget} label{'s' * (budget != '1')} a class"
-    )
-
-
-def check_own(changes: Mapping[str, Any], inside: str) -> None:
-    """Refuse overrides, by dotted keys, of what the grid itself tells.
-
-    Raises:
-        ConfigError: naming the key, inside what it stands.
-    """
-    for key in changes:
-        if any(key == own or key.startswith(f"{own}.") for own in OWN):
-            raise ConfigError(
-                f"the grid itself tells {key!r}",
-                inside=inside,
-                found=f"{key}: {changes[key]}",
-                expected="`split`, `seeds`, `labels_per_class`, `methods` of the benchmark, and --out",
-                mend=f"take {key!r} out of `{inside}`",
-            )
 
 
 def _tuned(config: BenchmarkConfig) -> tuple[dict[str, Mapping[str, Any]], tuple[str, ...]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sensorkd.evaluation.benchmark_plan import labels_told
+from sensorkd.evaluation.benchmark_budgets import labels_told
 from sensorkd.evaluation.benchmark_results import ALL, Results
 from sensorkd.evaluation.tables import text_table
 

@@ -18,7 +18,8 @@ import yaml
 
 from sensorkd.errors import ConfigError, SplitError, nearest
 from sensorkd.evaluation.benchmark_config import BenchmarkConfig, TuneConfig, as_name, load_benchmark
-from sensorkd.evaluation.benchmark_plan import Cell, Plan, check_own, flattened, plan_benchmark, resolved_run
+from sensorkd.evaluation.benchmark_overrides import check_own, flattened
+from sensorkd.evaluation.benchmark_plan import Cell, Plan, plan_benchmark, resolved_run
 from sensorkd.evaluation.benchmark_run import Progress, finished_cells, run_cells
 from sensorkd.evaluation.benchmark_scores import HIGHER_IS_BETTER
 from sensorkd.evaluation.tables import text_table

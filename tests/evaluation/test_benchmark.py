@@ -16,11 +16,14 @@ import h5py
 import numpy as np
 import pytest
 import yaml
+from sensorkd_adapters.acceleration import AccelerationAdapter
+from sensorkd_adapters.temperature import TemperatureAdapter
 
 from sensorkd.cli.__main__ import main
 from sensorkd.errors import ConfigError, RunError, SplitError
 from sensorkd.evaluation.benchmark import report_benchmark, run_benchmark
 from sensorkd.evaluation.benchmark_cell import finished, run_cell
+from sensorkd.evaluation.benchmark_code import code_digest
 from sensorkd.evaluation.benchmark_config import load_benchmark
 from sensorkd.evaluation.benchmark_plan import Plan, plan_benchmark
 from sensorkd.evaluation.benchmark_table import results_text
@@ -266,6 +269,27 @@ def test_one_seed_is_told_of_the_methods_that_have_no_more(done: Path, place: Pa
         shutil.rmtree(path)
     notes = report_benchmark(place / "little.yaml", out).notes
     assert "with one seed the intervals are over groups alone" in notes
+
+
+def test_rows_that_other_versions_of_the_code_have_run_are_told(done: Path, place: Path) -> None:
+    told = report_benchmark(place / "little.yaml", done)
+    (own,) = {code for row in told.rows for code in row["code"]}
+    assert own == code_digest([AccelerationAdapter, TemperatureAdapter])
+    assert not any("versions of the code" in note for note in told.notes)
+    out = place / "updated"
+    shutil.copytree(done / "cells", out / "cells")
+    for path in out.glob("cells/sad/1/seed1-*/cell.json"):
+        about = json.loads(path.read_text())
+        path.write_text(json.dumps(about | {"code": "before"}))
+    mixed = report_benchmark(place / "little.yaml", out)
+    found = {(row["method"], row["labels_per_class"]): row["code"] for row in mixed.rows}
+    assert found == {
+        ("ce", "1"): [own],
+        ("ce", "all"): [own],
+        ("sad", "1"): [own, "before"],
+        ("sad", "all"): [own],
+    }
+    assert "cells were run by 2 versions of the code: `code` of a row in results.json" in mixed.notes
 
 
 def test_what_was_judged_by_other_windows_is_not_compared(place: Path) -> None:
