@@ -5,9 +5,10 @@
 Reads cells and the logs of their runs (`cells/*/*/*/run`), and trains nothing. `class`: how often the
 deepest fused auxiliary names the class of a labelled training window, however it is transformed. `told
 apart`: how often the deepest auxiliary of a modality, and of the fused stages, knows of two transforms of a
-window which is which (0.5 by guessing), the mean over pairs. Both are of the last quarter of the epochs.
-Accuracy and NLL are of the groups that were held out: means over cells; `gained` is the difference to the
-reference over those cells that both have, and `ahead` in how many of them accuracy is better and worse.
+window which is which (0.5 by guessing), the mean over pairs. Both in the first and in the last quarter of
+the epochs. Accuracy and NLL are of the groups that were held out: means over cells; `gained` is the
+difference to the reference over those cells that both have, and `ahead` in how many of them accuracy is
+better and worse.
 """
 
 from __future__ import annotations
@@ -64,68 +65,63 @@ def cells_in(folder: Path) -> dict[str, Cells]:
     return dict(found)
 
 
-def auxiliaries_of(log: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """`class`, and of each modality how well transforms are told apart; what a method has not is left out."""
+def auxiliaries_of(log: Sequence[dict[str, Any]]) -> dict[str, tuple[float, float]]:
+    """By answer, in the first and the last quarter; what a method does not learn is left out."""
     history = [record["auxiliaries"] for record in log if record.get("auxiliaries")]
     if not history:
         return {}
-    end = history[-max(1, round(END * len(history))) :]
-    deepest = {name.partition("/")[0]: name for name in end[-1]}  # stages stand in order
-    told = {place: mean_of(end, name, lambda key: PAIR in key) for place, name in deepest.items()}
-    told["class"] = mean_of(end, deepest.get(FUSED, ""), lambda key: key == "class")
-    return {place: value for place, value in told.items() if not math.isnan(value)}
+    quarter = max(1, round(END * len(history)))
+    sides = history[:quarter], history[-quarter:]
+    deepest = {name.partition("/")[0]: name for name in history[-1]}  # stages stand in order
+    asked = {f"class, {FUSED}": (deepest[FUSED], "class")} if FUSED in deepest else {}
+    asked |= {f"told apart, {place}": (name, PAIR) for place, name in deepest.items()}
+    told = {answer: (_mean(sides[0], *what), _mean(sides[1], *what)) for answer, what in asked.items()}
+    return {answer: both for answer, both in told.items() if not math.isnan(sum(both))}
 
 
-def mean_of(history: Sequence[dict[str, dict[str, float]]], name: str, wanted: Any) -> float:
-    values = [value for record in history for key, value in record.get(name, {}).items() if wanted(key)]
+def _mean(history: Sequence[dict[str, dict[str, float]]], name: str, kind: str) -> float:
+    """Over epochs and, for pairs, over these."""
+    values = [value for record in history for key, value in record.get(name, {}).items() if kind in key]
     return float(np.mean(values)) if values else math.nan
 
 
 def figures_of(cells: Cells, reference: Cells) -> dict[str, Any]:
     shared = sorted(set(cells) & set(reference))
-    gained = np.array([cells[key]["accuracy"] - reference[key]["accuracy"] for key in shared])
-    places = list(dict.fromkeys(place for cell in cells.values() for place in cell["auxiliaries"]))
+    means = {name: [cell[name] for cell in cells.values()] for name in ("accuracy", "nll")}
+    gains = {name: np.array([cells[key][name] - reference[key][name] for key in shared]) for name in means}
+    answers = list(dict.fromkeys(answer for cell in cells.values() for answer in cell["auxiliaries"]))
+    known = {
+        answer: [cell["auxiliaries"][answer] for cell in cells.values() if answer in cell["auxiliaries"]]
+        for answer in answers
+    }
     return {
         "cells": len(cells),
-        **{
-            name: float(np.mean([cell[name] for cell in cells.values()]))
-            for name in ("accuracy", "nll", "ece")
-        },
-        "gained": float(gained.mean()) if shared else None,
-        "ahead": [int((gained > 0).sum()), int((gained < 0).sum()), len(shared)],
-        "nll gained": float(np.mean([cells[key]["nll"] - reference[key]["nll"] for key in shared]))
-        if shared
-        else None,
-        "auxiliaries": {
-            place: float(
-                np.mean([c["auxiliaries"][place] for c in cells.values() if place in c["auxiliaries"]])
-            )
-            for place in places
-        },
+        **{name: float(np.mean(values)) for name, values in means.items()},
+        "gained": {name: float(gain.mean()) for name, gain in gains.items()} if shared else {},
+        "ahead": [int((gains["accuracy"] > 0).sum()), int((gains["accuracy"] < 0).sum()), len(shared)],
+        "auxiliaries": {answer: np.mean(values, axis=0).tolist() for answer, values in known.items()},
     }
 
 
 def table(figures: dict[str, dict[str, Any]]) -> str:
-    places = list(dict.fromkeys(place for row in figures.values() for place in row["auxiliaries"]))
-    apart = [place for place in places if place != "class"]
-    header = ["method", "cells", "accuracy", "gained", "ahead", "NLL", "gained", "ECE", "class"]
-    header += [f"told apart, {place}" for place in apart]
-    return text_table(header, [_row(label, figures[label], apart) for label in figures])
+    answers = list(dict.fromkeys(answer for told in figures.values() for answer in told["auxiliaries"]))
+    header = ["method", "cells", "accuracy", "gained", "ahead", "NLL", "gained", *answers]
+    return text_table(header, [_row(label, told, answers) for label, told in figures.items()])
 
 
-def _row(label: str, told: dict[str, Any], apart: Sequence[str]) -> list[str]:
+def _row(label: str, told: dict[str, Any], answers: Sequence[str]) -> list[str]:
     better, worse, cells = told["ahead"]
-    seen = told["auxiliaries"]
+    gained = told["gained"]
+    known = {answer: f"{early:.2f} to {late:.2f}" for answer, (early, late) in told["auxiliaries"].items()}
     return [
         label,
         str(told["cells"]),
         f"{told['accuracy']:.3f}",
-        "" if told["gained"] is None else f"{told['gained']:+.3f}",
+        f"{gained['accuracy']:+.3f}" if gained else "",
         f"{better}:{worse} of {cells}",
         f"{told['nll']:.2f}",
-        "" if told["nll gained"] is None else f"{told['nll gained']:+.2f}",
-        f"{told['ece']:.3f}",
-        *(f"{seen[place]:.2f}" if place in seen else "" for place in ("class", *apart)),
+        f"{gained['nll']:+.2f}" if gained else "",
+        *(known.get(answer, "") for answer in answers),
     ]
 
 

@@ -26,7 +26,7 @@ def finished_cell(folder: Path, label: str, fold: int, accuracy: float, history:
     (cell / "run").mkdir(parents=True)
     metrics = {
         "heat": {"accuracy": 0.1},
-        "heat+sound": {"accuracy": accuracy, "nll": 1.0 - accuracy, "ece": 0.0},
+        "heat+sound": {"accuracy": accuracy, "nll": 1.0 - accuracy},
     }
     about = {
         "label": label,
@@ -62,11 +62,14 @@ def test_the_deepest_auxiliaries_are_judged_at_the_end_of_their_runs(script, tmp
     assert script.main() == 0
     found = json.loads((tmp_path / "told.json").read_text())
     assert found["lsskd"]["accuracy"] == pytest.approx(0.65)
-    assert found["lsskd"]["auxiliaries"] == pytest.approx({"class": 0.7, "heat": 0.7, "fused": 1.0})
-    assert found["other"]["gained"] == pytest.approx(-0.2) and found["other"]["ahead"] == [0, 1, 1]
-    assert found["plain"]["gained"] == pytest.approx(0.2) and found["plain"]["auxiliaries"] == {}
+    known = found["lsskd"]["auxiliaries"]
+    assert known["class, fused"] == pytest.approx([0.1, 0.7])
+    assert known["told apart, heat"] == pytest.approx([0.4, 0.7]) and known["told apart, fused"] == [1.0, 1.0]
+    assert found["other"]["gained"] == pytest.approx({"accuracy": -0.2, "nll": 0.2})
+    assert found["other"]["ahead"] == [0, 1, 1] and found["plain"]["ahead"] == [1, 0, 1]
+    assert found["plain"]["auxiliaries"] == {}
     table = capsys.readouterr().out
-    assert "told apart, heat" in table and "0:1 of 1" in table
+    assert "0.40 to 0.70" in table and "0:1 of 1" in table
 
 
 def test_a_reference_without_a_cell_is_refused(script, tmp_path, capsys, monkeypatch):
