@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 __all__ = ["check_method"]
 
-WEIGHTS = ("sad", "cross", "deep", "feat", "out", "kd", "joint", "relation", "unlabelled")
+TAUGHT = ("kd", "kd_views", "joint", "relation")
+WEIGHTS = ("label", "sad", "cross", "deep", "feat", "out", *TAUGHT, "unlabelled")
 OF_FUSION = ("cross", "deep", "feat", "out", "joint", "relation")
 
 
@@ -39,6 +40,13 @@ def _check_weights(method: Method) -> None:
             inside="method",
             found=weights,
             expected="0, which switches a term off, or more",
+        )
+    if method.label == 0:
+        raise ConfigError(
+            "nothing learns the labels",
+            inside="method.label",
+            found=0,
+            expected="more than 0: no other term trains the classifier that ships by them",
         )
     if method.balance == "auto" and len(method.weights()) < 2:
         raise ConfigError(
@@ -123,13 +131,14 @@ def _check_views(method: Method) -> None:
             found=f"pretext: false, views: {method.views}",
             expected="views: 1, or pretext: true",
         )
-    if method.relation and method.views < 2:
-        raise ConfigError(
-            "the relation of views to their windows needs views",
-            inside="method.relation",
-            found="views: 1",
-            expected="views: 2 or more",
-        )
+    for name in ("relation", "kd_views"):
+        if getattr(method, name) and method.views < 2:
+            raise ConfigError(
+                "what is taught of transformed views needs views",
+                inside=f"method.{name}",
+                found="views: 1",
+                expected="views: 2 or more",
+            )
 
 
 def _check_auxiliaries(method: Method) -> None:
@@ -155,10 +164,10 @@ def _check_auxiliaries(method: Method) -> None:
 
 
 def _check_teacher(method: Method) -> None:
-    taught = [name for name in ("kd", "joint", "relation") if getattr(method, name) > 0]
+    taught = [name for name in TAUGHT if getattr(method, name) > 0]
     if bool(taught) != (method.teacher != "none"):
         raise ConfigError(
-            "a teacher needs a term, and the terms kd, joint and relation need a teacher",
+            "a teacher needs a term, and the terms kd, kd_views, joint and relation need a teacher",
             inside="method.teacher",
             found=f"teacher: {method.teacher}, with {', '.join(taught) or 'none of them'} above 0",
             expected="both, or neither",

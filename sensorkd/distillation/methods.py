@@ -14,21 +14,23 @@ __all__ = ["METHODS", "Method", "method_named"]
 
 EarlierSelfName = Literal["none", "snapshot", "ema", "last_visit"]
 AUXILIARY_TERMS = ("sad", "cross", "deep", "feat", "out")
-TEACHER_TERMS = ("kd", "joint", "relation")
+TEACHER_TERMS = ("kd", "kd_views", "joint", "relation")
 # Those that need no label: windows without one have them too, under the name with this behind it.
 UNLABELLED = "_unlabelled"
 
 
 @dataclass(frozen=True)
 class Method:
-    """Weights of the terms; 0 switches one off. The label term has weight 1.
+    """Weights of the terms; 0 switches one off.
 
+    label: the classifier that ships learns the label, or what it is softened to.
     sad: joint labels on every auxiliary. cross: a fused stage teaches its modalities. deep: the deepest
     fused auxiliary teaches the shallower ones. feat: L2 between their projections. out: the deepest
     auxiliary teaches the classifier that ships.
-    kd: the teacher's classifier teaches the student's. joint: every auxiliary of the teacher teaches the
-    same one of the student. relation: views resemble their windows as they do to the teacher. teacher:
-    whether it learned by labels alone (`plain`) or with joint labels (`layered`).
+    kd: the teacher's classifier teaches the student's, of windows as they are; kd_views: of their transformed
+    views. joint: every auxiliary of the teacher teaches the same one of the student, the mean over them.
+    relation: views resemble their windows as they do to the teacher. teacher: whether it learned by labels
+    alone (`plain`) or with joint labels (`layered`).
     views: views of a window in a step, the identity and `views - 1` others drawn at random.
     pretext: auxiliaries learn class and transform; else the class alone, of identity views.
     auxiliaries: after which stages they stand: of each modality, of the fusion, or both.
@@ -54,6 +56,7 @@ class Method:
     """
 
     name: str
+    label: float = 1.0
     sad: float = 0.0
     cross: float = 0.0
     deep: float = 0.0
@@ -65,6 +68,7 @@ class Method:
     alpha: float = 0.0
     warmup: float = 0.3
     kd: float = 0.0
+    kd_views: float = 0.0
     joint: float = 0.0
     relation: float = 0.0
     teacher: Literal["none", "plain", "layered"] = "none"
@@ -112,7 +116,8 @@ class Method:
     def weights(self) -> dict[str, float]:
         """Term -> weight of the terms of labelled windows that are on."""
         terms = (*AUXILIARY_TERMS, *TEACHER_TERMS)
-        return {"label": 1.0, **{name: float(getattr(self, name)) for name in terms if getattr(self, name)}}
+        on = {name: float(getattr(self, name)) for name in terms if getattr(self, name)}
+        return {"label": self.label, **on}
 
     def unlabelled_weights(self, step: int, steps: int) -> dict[str, float]:
         """Term -> weight of the terms of windows without a label, in a step.
@@ -184,12 +189,22 @@ METHODS = {
         ),
         # Yang et al., IJCAI 2021, the auxiliaries alone.
         Method("sad", sad=1.0, views=2),
-        # Hinton et al., 2015.
-        Method("kd", kd=1.0, teacher="plain", temperature=4.0),
-        # Xu et al., ECCV 2020.
-        Method("sskd", kd=1.0, relation=1.0, teacher="layered", views=2, temperature=4.0),
-        # Yang et al., IJCAI 2021.
-        Method("hsakd", kd=1.0, joint=1.0, teacher="layered", views=2, temperature=3.0),
+        # Hinton et al., 2015; weights and temperature as SSKD and others compare with it.
+        Method("kd", label=0.1, kd=0.9, teacher="plain", temperature=4.0),
+        # Xu et al., ECCV 2020; weights and temperature as published, all views.
+        Method(
+            "sskd",
+            label=0.1,
+            kd=0.9,
+            kd_views=2.7,
+            relation=10.0,
+            teacher="layered",
+            views=4,
+            temperature=4.0,
+        ),
+        # Yang et al., IJCAI 2021: the mean over all four views of what the teacher's classifier says, and the
+        # sum over the auxiliaries of three stages.
+        Method("hsakd", kd=0.25, kd_views=0.75, joint=3.0, teacher="layered", views=4, temperature=3.0),
         # Dahri et al., 2025, for several sensors; what is ours and why its numbers are these: docs/method.md.
         Method(
             "lsskd",

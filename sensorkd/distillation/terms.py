@@ -155,6 +155,8 @@ def _without_labels(
     if teacher is not None:
         if method.kd:
             terms["kd"] = logit_teaching(teacher.trunk.logits[:batch], logits, tau)
+        if method.kd_views:
+            terms["kd_views"] = logit_teaching(teacher.trunk.logits[batch:], output.trunk.logits[batch:], tau)
         if method.joint:
             terms["joint"] = joint_teaching(teacher, output, tau)
         if method.relation:

@@ -165,6 +165,7 @@ class MethodConfig(_Strict):
     """
 
     name: str = "lsskd"
+    label: float | None = None
     sad: float | None = None
     cross: float | None = None
     deep: float | None = None
@@ -176,6 +177,7 @@ class MethodConfig(_Strict):
     alpha: float | None = None
     warmup: float | None = None
     kd: float | None = None
+    kd_views: float | None = None
     joint: float | None = None
     relation: float | None = None
     teacher: Literal["none", "plain", "layered"] | None = None

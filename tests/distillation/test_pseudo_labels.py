@@ -12,6 +12,7 @@ from sensorkd.distillation.pretext import transform_all
 from sensorkd.distillation.pseudo_labels import Alignment, pseudo_labels
 from sensorkd.distillation.sight import Sight, select_rows, undisturbed
 from sensorkd.distillation.terms import loss_terms, unlabelled_terms
+from tests.distillation.test_terms import fused_target
 
 VIEWS = [0, 3]
 PRESENCE = torch.tensor([[1, 1, 1], [1, 0, 1], [1, 1, 1], [1, 1, 0], [0, 1, 0], [1, 0, 0]]).float()
@@ -60,8 +61,20 @@ def marginal(row):
     return [sum(p[n * size : (n + 1) * size]) for n in range(CLASSES)]
 
 
+def cost_of(row, target, shares, *, squared):
+    """Of the class under each transform that the row may be of, in the mean of their logarithms."""
+    p, size = softmax(row), len(target)
+    given = []
+    for n in range(CLASSES):
+        under = [p[n * size + j] / sum(p[k * size + j] for k in range(CLASSES)) for j in range(size)]
+        given.append(math.exp(sum(t * math.log(q) for t, q in zip(target, under, strict=True))))
+    if squared:
+        return sum((a - b) ** 2 for a, b in zip(given, shares, strict=True)) / CLASSES
+    return -sum(s * math.log(a) for s, a in zip(shares, given, strict=True))
+
+
 def slow_pseudo(method, output, source, families, own):
-    """Row by row, auxiliary by auxiliary; families differ in size, so no index looks like another."""
+    """Row by row, auxiliary by auxiliary, of the modalities and of the fusion."""
     squared = method.pseudo == "mse"
     finals = [lesson(method, softmax(row)) for row in source.trunk.logits[:WINDOWS].tolist()]
     total = 0.0
@@ -72,7 +85,16 @@ def slow_pseudo(method, output, source, families, own):
         else:
             cost = -sum(s * math.log(a) for s, a in zip(shares, p, strict=True))
         total += cost * taught / WINDOWS
-    parts = []
+    parts, sizes = [], [len(family) for family in families.values()]
+    for stage, head in enumerate(output.fused):
+        costs = []
+        for row in range(WINDOWS * 2):
+            shares, taught = finals[row % WINDOWS]
+            if own:
+                shares, taught = lesson(method, marginal(source.fused[stage][row % WINDOWS].tolist()))
+            alike = fused_target(PRESENCE[row % WINDOWS].tolist(), VIEWS[row // WINDOWS], sizes)
+            costs.append(cost_of(head[row].tolist(), alike, shares, squared=squared) * taught)
+        parts.append(sum(costs) / len(costs))
     names = list(families)
     for column, name in enumerate(names):
         kept = [r for r in range(WINDOWS * 2) if PRESENCE[r % WINDOWS, column]]
@@ -84,14 +106,8 @@ def slow_pseudo(method, output, source, families, own):
                 if own:
                     identity = kept.index(row % WINDOWS)
                     shares, taught = lesson(method, marginal(source.modality[name][stage][identity].tolist()))
-                p, j = softmax(head[position].tolist()), VIEWS[row // WINDOWS] % size
-                under = [p[n * size + j] for n in range(CLASSES)]
-                given = [value / sum(under) for value in under]
-                if squared:
-                    cost = sum((a - b) ** 2 for a, b in zip(given, shares, strict=True)) / CLASSES
-                else:
-                    cost = -sum(s * math.log(a) for s, a in zip(shares, given, strict=True))
-                costs.append(cost * taught)
+                target = [float(j == VIEWS[row // WINDOWS] % size) for j in range(size)]
+                costs.append(cost_of(head[position].tolist(), target, shares, squared=squared) * taught)
             parts.append(sum(costs) / len(costs))
     return total, parts
 
@@ -112,12 +128,9 @@ def test_pseudo_labels_are_learned_as_their_formulas_say(
             "threshold": threshold,
             "strong": not own,
             **({"pseudo_from": "earlier", "earlier": "ema"} if own else {}),
-            "auxiliaries": "modality",
         },
     )
     output, source = (said_by(network, prepared, families) for network in (layered, past))
-    alone = {"fused": [], "projections": []}
-    output = type(output)(output.trunk, output.modality, **alone)
     terms = told(method, output, layered, source=source, own=own)
     final, parts = slow_pseudo(method, output, source, families, own)
     assert float(terms["pseudo"]) == pytest.approx(final, rel=1e-4, abs=1e-7)

@@ -60,9 +60,20 @@ def fused_target(seen, j, sizes):
     return [1 / len(alike) if i in alike else 0.0 for i in range(max(sizes))]
 
 
-def joint_loss(q, y, target, before, alpha):
+def joint_loss(q, y, target, before, alpha, shares=None):
     p, size = softmax(q), len(target)
-    if y >= 0:
+    if shares is not None:
+        under = [sum(p[n * size + j] for n in range(len(shares))) for j in range(size)]
+        # log q(j) is learned wholly, log q(y | j) as far as the label counts.
+        loss = -sum(
+            t
+            * (
+                math.log(under[j])
+                + sum(s * math.log(p[n * size + j] / under[j]) for n, s in enumerate(shares))
+            )
+            for j, t in enumerate(target)
+        )
+    elif y >= 0:
         loss = -sum(t * math.log(p[y * size + j]) for j, t in enumerate(target))
     else:
         classes = len(p) // size
@@ -73,11 +84,26 @@ def joint_loss(q, y, target, before, alpha):
     return (1 - alpha) * loss + alpha * soft
 
 
-def slow_terms(output, earlier, families, alpha, tau, adjustment=(0.0, 0.0, 0.0)):
+def slow_label(said, past, targets, alphas):
+    """The label's part is a mean over the windows that have one, the earlier self's over all."""
+    costs = [
+        -sum(t * math.log(p) for t, p in zip(row, said[r], strict=True)) for r, row in enumerate(targets)
+    ]
+    known = sum(sum(row) > 0 for row in targets)
+    if past is None:
+        return sum(costs) / known
+    hard = sum((1 - alpha) * cost for alpha, cost in zip(alphas, costs, strict=True)) / known
+    soft = [-sum(b * math.log(p) for b, p in zip(past[r], said[r], strict=True)) for r in range(len(said))]
+    return hard + mean(alpha * cost for alpha, cost in zip(alphas, soft, strict=True))
+
+
+def slow_terms(output, earlier, families, alpha, tau, adjustment=(0.0, 0.0, 0.0), shares=None, trust=None):
     """Windows, views, modalities and stages one by one, as the formulas of the method read.
 
-    adjustment: added to every logit of a class, in the two terms that labels take part in.
+    adjustment: added to every logit of a class, in the two terms that labels take part in. shares: of
+    classes, instead of labels. trust: of rows, how far the earlier self softens them.
     """
+    trust = [1.0] * len(LABELS) * len(VIEWS) if trust is None else trust
 
     def told(row):
         return [f + adjustment[k * len(adjustment) // len(row)] for k, f in enumerate(row)]
@@ -93,16 +119,12 @@ def slow_terms(output, earlier, families, alpha, tau, adjustment=(0.0, 0.0, 0.0)
         where[name] = {row: position for position, row in enumerate(kept)}
     past = None if earlier is None else earlier.trunk.logits.tolist()
 
-    hard = mean(-math.log(softmax(told(logits[r]))[int(y)]) for r, y in enumerate(LABELS) if y >= 0)
-    label = hard
-    if past is not None:
-        soft = mean(
-            -sum(
-                b * math.log(p) for b, p in zip(softmax(told(past[r])), softmax(told(logits[r])), strict=True)
-            )
-            for r in range(batch)
-        )
-        label = (1 - alpha) * hard + alpha * soft
+    label = slow_label(
+        [softmax(told(logits[r])) for r in range(batch)],
+        None if past is None else [softmax(told(past[r])) for r in range(batch)],
+        [[float(n == int(y)) for n in range(classes)] for y in LABELS] if shares is None else shares,
+        [alpha * trust[r] for r in range(batch)],
+    )
 
     sad, cross = [], []
     for s in range(stages):
@@ -114,7 +136,8 @@ def slow_terms(output, earlier, families, alpha, tau, adjustment=(0.0, 0.0, 0.0)
                     int(LABELS[b]),
                     fused_target(seen[v * batch + b], j, sizes),
                     None if earlier is None else told(earlier.fused[s][v * batch + b].tolist()),
-                    alpha,
+                    alpha * trust[v * batch + b],
+                    None if shares is None else shares[b],
                 )
                 for v, j in enumerate(VIEWS)
                 for b in range(batch)
@@ -131,7 +154,8 @@ def slow_terms(output, earlier, families, alpha, tau, adjustment=(0.0, 0.0, 0.0)
                         int(LABELS[row % batch]),
                         [float(i == j) for i in range(size)],
                         None if earlier is None else told(earlier.modality[name][s][position].tolist()),
-                        alpha,
+                        alpha * trust[row],
+                        None if shares is None else shares[row % batch],
                     )
                 )
                 teacher = [0.0] * (classes * size)
@@ -169,10 +193,18 @@ def slow_terms(output, earlier, families, alpha, tau, adjustment=(0.0, 0.0, 0.0)
     }
 
 
+# Weak and soft labels: sure, half sure, unknown, torn between two, weakly torn, unknown.
+SHARES = [[1.0, 0, 0], [0, 0, 0.5], [0, 0, 0], [0, 0.7, 0.3], [0.1, 0.3, 0], [0, 0, 0]]
+# Of 18 rows, those that the earlier self has seen before.
+TRUST = [1.0, 0, 1, 1, 0, 1, 0, 0, 1, 1, 1, 1, 1, 0, 1, 0, 1, 0]
+
+
+@pytest.mark.parametrize("trust", [None, TRUST])
+@pytest.mark.parametrize("shares", [None, SHARES])
 @pytest.mark.parametrize("adjustment", [None, (-0.2, -3.0, -1.5)])
 @pytest.mark.parametrize("alpha", [None, 0.25])
 def test_every_term_is_its_formula_over_modalities_stages_and_views(
-    make_layered, prepared, families, alpha, adjustment
+    make_layered, prepared, families, alpha, adjustment, shares, trust
 ):
     layered = make_layered(widths=(4, 6, 8))
     output = outputs(layered, prepared, families)
@@ -187,10 +219,11 @@ def test_every_term_is_its_formula_over_modalities_stages_and_views(
         earlier=earlier,
         alpha=alpha or 0.0,
         adjustment=None if adjustment is None else torch.tensor(adjustment),
+        shares=None if shares is None else torch.tensor(shares),
+        trust=None if trust is None else torch.tensor(trust),
     )
-    expected = slow_terms(
-        output, earlier, families, alpha or 0.0, ALL_ON.temperature, adjustment or (0.0, 0.0, 0.0)
-    )
+    logits = adjustment or (0.0, 0.0, 0.0)
+    expected = slow_terms(output, earlier, families, alpha or 0.0, ALL_ON.temperature, logits, shares, trust)
     assert {name: float(term.detach()) for name, term in got.items()} == pytest.approx(expected, rel=1e-4)
 
 

@@ -58,7 +58,7 @@ METHODS = {
     "lsskd": dataclasses.replace(method_named("lsskd"), warmup=0.1),
     "softened": SOFTENED,
     "ema": dataclasses.replace(SOFTENED, earlier="ema"),
-    "ps_kd": Method("ps_kd", earlier="snapshot", alpha=0.5, warmup=0.1),
+    "ps_kd": method_named("ps_kd"),
 }
 
 

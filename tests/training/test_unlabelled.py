@@ -198,6 +198,16 @@ def test_joined_sources_are_one_after_the_other(make_windows):
 def test_a_last_visit_softens_windows_without_a_label_too(
     make_layered, make_windows, make_recipe, tmp_path, changes
 ):
-    method = method_named("ps_kd", {"unlabelled": 1.0, **changes})
-    recipe = make_recipe(method, steps=9, epoch_steps=3, batch_size=8)
-    train(make_layered(), make_windows(16), recipe, tmp_path, unlabelled=make_windows(16, seed=5))
+    free, records, students = make_windows(16, seed=5), [], []
+    for weight in (1.0, 0.0):
+        method = method_named(
+            "ps_kd", {**changes, **({"unlabelled": weight} if weight else {"pseudo": "none"})}
+        )
+        recipe = make_recipe(method, steps=9, epoch_steps=3, batch_size=8)
+        folder, told = tmp_path / str(weight), records.append if weight else None
+        students.append(
+            train(make_layered(), make_windows(16), recipe, folder, unlabelled=free, on_epoch=told)
+        )
+    past = [record["past_unlabelled"] for record in records if "past_unlabelled" in record]
+    assert len(past) == 3 and past[-1] > 0
+    assert not same_weights(*students)
