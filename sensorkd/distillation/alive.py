@@ -63,6 +63,7 @@ class AliveCheck:
     def __init__(self, layered: LayeredStudent, *, begun: bool) -> None:
         self._layered = layered
         self._left: set[str] | None = set(MAY_WAIT) if begun else None
+        self._begun, self._met = begun, set[str]()
 
     def check(self, terms: Mapping[str, Tensor]) -> None:
         """Look at the terms of a step.
@@ -70,12 +71,18 @@ class AliveCheck:
         Raises:
             DeadTermError: one of them does nothing.
         """
+        self._met |= terms.keys()
         if self._left is not None:
             terms = {name: term for name, term in terms.items() if name in self._left}
         if terms:
             waiting = check_alive(terms, self._layered, may_wait=MAY_WAIT)
             left = set(MAY_WAIT) if self._left is None else self._left
             self._left = left - (terms.keys() - waiting)
+
+    @property
+    def waiting(self) -> list[str]:
+        """Terms that were zero in every step so far; of a resumed run nobody knows, and none is told."""
+        return [] if self._begun else sorted((self._left or set()) & self._met)
 
 
 NEEDS = {

@@ -108,6 +108,7 @@ def train_run(
         on_step=on_step,
         on_epoch=log.write,
     )
+    _tell_idle(log, tell)
     return run
 
 
@@ -195,6 +196,15 @@ def _tell_two_priors(recipe: Recipe, config: RunConfig, tell: Callable[[str], No
         tell(
             "`deployment_prior` turns verdicts from the class shares of the labels, and windows without a "
             "label teach those of `unlabelled_shares` as well: leave it out, or judge by dev groups"
+        )
+
+
+def _tell_idle(log: TrainingLog, tell: Callable[[str], None]) -> None:
+    """What a method asked for and no step did."""
+    if idle := [name for record in log.records()[-1:] for name in record.get("idle", ())]:
+        tell(
+            f"{', '.join(idle)} taught nothing in the whole run: no window without a label was likely "
+            "enough to be of a class; lower method.threshold, or train longer"
         )
 
 

@@ -172,7 +172,7 @@ def train(
         average.load_state_dict(load_tensors(folder / BEST)[0])
         return average.eval()
     student = {"last": layered.student, "averaged": average}[config.weights]
-    record = _mended(student, windows, logged, recipe)
+    record = {**_mended(student, windows, logged, recipe), "idle": alive.waiting}
     if dev is not None:
         record["dev"] = _judge(student, dev)
     save_tensors(

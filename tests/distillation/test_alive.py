@@ -28,11 +28,17 @@ def test_after_the_first_step_only_terms_that_waited_are_looked_at(layered):
     alive = next(layered.parameters()).square().sum()
     zero = alive.new_zeros(())
     check = AliveCheck(layered, begun=False)
+    assert check.waiting == []
     check.check({"label": alive, "pseudo": zero})
-    check.check({"label": zero, "pseudo": zero})
+    check.check({"label": zero, "pseudo": zero, "pseudo_sad": zero})
+    assert check.waiting == ["pseudo", "pseudo_sad"]
+    check.check({"pseudo_sad": alive})
+    assert check.waiting == ["pseudo"]
     with pytest.raises(DeadTermError, match="'pseudo'"):
         check.check({"pseudo": alive.detach()})
     # A run that is resumed has its first step behind it.
-    AliveCheck(layered, begun=True).check({"label": zero, "pseudo": zero})
+    resumed = AliveCheck(layered, begun=True)
+    resumed.check({"label": zero, "pseudo": zero})
+    assert resumed.waiting == [], "it may have taught before"
     with pytest.raises(DeadTermError, match="'label'"):
         AliveCheck(layered, begun=False).check({"label": zero})

@@ -144,6 +144,17 @@ def test_labels_that_were_held_out_decide_whether_windows_without_one_teach(
     assert [item["sensors"] for item in doubts] == [["shake"], ["heat"], ["shake", "heat"]]
 
 
+def test_a_lesson_that_no_window_was_sure_enough_for_is_noted(press: Path, tmp_path: Path) -> None:
+    notes: list[str] = []
+    method = {"name": "pseudo_label", "threshold": 1.0}
+    config = press_config(
+        press, tmp_path / "run", split=SPLIT, labels_per_class=4, method=method, training=SHORT
+    )
+    train_run(config, on_note=notes.append)
+    (told,) = [note for note in notes if "taught nothing" in note]
+    assert told.startswith("pseudo ") and "lower method.threshold" in told
+
+
 def report_page(run: Run) -> str:
     path = run.folder / "report.html"
     write_report(run, path)

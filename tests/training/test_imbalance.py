@@ -141,7 +141,8 @@ def test_other_values_are_refused(bad):
 def test_a_run_begun_before_there_was_a_choice_can_be_resumed(make_recipe):
     """Its checkpoint knows no such keys, and they change nothing at their defaults."""
     old = make_recipe("softened").identity(3)
-    assert not [key for key in old if key in ("training.sampling", "training.logit_adjustment")]
-    for changed in ({"sampling": "balanced"}, {"logit_adjustment": 0.5}):
+    later = ("sampling", "logit_adjustment", "nesterov")
+    assert not [key for key in later if f"training.{key}" in old]
+    for changed in ({"sampling": "balanced"}, {"logit_adjustment": 0.5}, {"nesterov": False}):
         told = {f"training.{key}": value for key, value in changed.items()}
         assert make_recipe("softened", **changed).identity(3) == {**old, **told}

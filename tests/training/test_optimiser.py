@@ -55,6 +55,21 @@ def test_sgd_is_nesterov_and_decays_all() -> None:
         assert float(value.detach()) == pytest.approx(expected[name][0], rel=1e-5)
 
 
+def test_sgd_without_nesterov_steps_by_its_speed() -> None:
+    """v = m v + g, then w -= r v."""
+    changes = {"weight_decay": 0.0, "momentum": 0.5, "nesterov": False}
+    network = nn.Linear(1, 1, bias=False)
+    optimiser = optimiser_for(network, STEPS.model_copy(update=changes))
+    expected, speed = float(network.weight.detach()), 0.0
+    for _ in range(3):
+        optimiser.zero_grad()
+        (3 * network(torch.ones(1, 1))).sum().backward()
+        optimiser.step()
+        speed = 0.5 * speed + 3.0
+        expected -= speed
+    assert float(network.weight.detach()) == pytest.approx(expected, rel=1e-5)
+
+
 def test_adamw_decays_weights_only() -> None:
     groups = optimiser_for(nn.Linear(2, 2), TrainingConfig(weight_decay=0.1)).param_groups
     assert [(group["weight_decay"], len(group["params"])) for group in groups] == [(0.1, 1), (0.0, 1)]

@@ -154,6 +154,23 @@ def test_the_batch_without_labels_has_a_size_of_its_own(
     assert sizes == [(8, 8), (8, 5)]
 
 
+def test_a_lesson_that_nothing_was_sure_enough_for_is_told(make_layered, make_windows, make_recipe, tmp_path):
+    records = []
+    for name, threshold in (("never", 1.0), ("always", 0.0)):
+        recipe = make_recipe(method_named("pseudo_label", {"threshold": threshold}), steps=4, epoch_steps=2)
+        told = []
+        train(
+            make_layered(),
+            make_windows(8),
+            recipe,
+            tmp_path / name,
+            unlabelled=make_windows(8, seed=5),
+            on_epoch=told.append,
+        )
+        records.append(told[-1]["idle"])
+    assert records == [["pseudo"], []]
+
+
 def test_pseudo_labels_of_plain_windows_see_neither_augmentation_nor_hiding(
     layered, make_windows, make_recipe
 ):
