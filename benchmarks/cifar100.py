@@ -3,9 +3,11 @@
     python benchmarks/cifar100.py --jobs 2 --out runs/cifar100_small
     python benchmarks/cifar100.py --table --out runs/cifar100_small
 
-A method may be followed by a factor of its steps: `ce*4` takes about as long as `lsskd`. Cells that are
-finished are read, those that were cut off go on. Accuracy, NLL and ECE are means over seeds with 95 %
-intervals of Student's t; differences to `ce` are paired by seed, which draws labels and weights alike.
+A method may be followed by a factor of its steps: `ce*4` takes about as long as `lsskd`. `kd`, `sskd` and
+`hsakd` train a teacher first, the configuration's `teacher_student`, for every cell and as long as the cell;
+its seconds are among theirs. Cells that are finished are read, those that were cut off go on. Accuracy, NLL
+and ECE are means over seeds with 95 % intervals of Student's t; differences to `ce` are paired by seed, which
+draws labels and weights alike. Numbers of a method in the configuration are of that method and no other.
 """
 
 from __future__ import annotations
@@ -45,9 +47,11 @@ class Cell:
 
     def configured(self, config: str, overrides: Sequence[str], out: Path) -> ImageRunConfig:
         name, _, factor = self.method.partition("*")
-        changes = [f"method.name={name}", f"labels_share={self.share}", f"seed={self.seed}"]
         folder = out / f"{self.method.replace('*', '_x')}-{self.share:g}-{self.seed}"
-        made = load_image_config(config, [*overrides, *changes, f"out={folder}"])
+        changes = [f"labels_share={self.share}", f"seed={self.seed}", f"out={folder}"]
+        if load_image_config(config).method.name != name:
+            overrides = [f"method={{name: {name}}}", *overrides]
+        made = load_image_config(config, [*overrides, *changes])
         return made.lengthened(float(factor)) if factor else made
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -24,9 +25,17 @@ from sensorkd.training.checkpoint import load_tensors, without_prefix
 from sensorkd.training.log import TrainingLog
 from sensorkd.training.loop import Recipe, train
 
-__all__ = ["TeacherKind", "stats_of_teacher", "teacher_for"]
+__all__ = [
+    "METHOD_OF",
+    "TeacherKind",
+    "statistics_batches",
+    "stats_of_teacher",
+    "teacher_for",
+    "trained_network",
+]
 
 TeacherKind = Literal["plain", "layered"]
+Weights = Literal["averaged", "last", "best"]
 # What teaches verdicts needs no auxiliaries; what teaches stages was trained to have good ones.
 METHOD_OF: Mapping[TeacherKind, str] = {"plain": "ce", "layered": "sad"}
 FOLDER, STATE = "teacher", "last.safetensors"
@@ -78,8 +87,14 @@ def teacher_for(
         taught = Run.load(shared)
         _check_shared(taught, run)
     began = time.monotonic()
-    network = _network(taught, kind)
-    teacher = Teacher(network, view_statistics(network, _plain_batches(windows), taught.families))
+    network = trained_network(
+        taught.fresh_layered(),
+        kind,
+        taught.folder,
+        weights=taught.config.training.weights,
+        method=taught.config.method.name,
+    )
+    teacher = Teacher(network, view_statistics(network, statistics_batches(windows), taught.families))
     record = _cost(taught, network, time.monotonic() - began) | {"shared": shared is not None}
     if on_record is not None and not any(
         "teacher" in record for record in TrainingLog(run.folder / LOG).records()
@@ -217,14 +232,22 @@ def _finished(run: Run) -> bool:
     return steps >= training.total_steps
 
 
-def _network(taught: Run, kind: TeacherKind) -> LayeredStudent:
-    """The trained network; without auxiliaries where they are not needed."""
-    layered = taught.fresh_layered()
+def trained_network(
+    layered: LayeredStudent, kind: TeacherKind, folder: Path, *, weights: Weights, method: str
+) -> LayeredStudent:
+    """A fresh network with the weights that were trained in a folder, ready to teach.
+
+    Args:
+        kind: `plain` takes the weights that ship, and does without auxiliaries; `layered` the last ones.
+        weights: which of them ship. method: by which they were trained, for the error.
+
+    Raises:
+        RunError: they are missing, damaged, or have no auxiliaries where these should teach.
+    """
     if kind == "plain":
-        weights = load_tensors(taught.folder / WEIGHTS[taught.config.training.weights])[0]
-        layered.student.load_state_dict(weights)
+        layered.student.load_state_dict(load_tensors(folder / WEIGHTS[weights])[0])
         return layered.without_auxiliaries()
-    path = taught.folder / STATE
+    path = folder / STATE
     try:
         layered.load_state_dict(without_prefix("network", load_tensors(path)[0]))
     except RuntimeError as error:
@@ -232,13 +255,14 @@ def _network(taught: Run, kind: TeacherKind) -> LayeredStudent:
             "the run that should teach has no auxiliaries, or others",
             file=path,
             inside="method.teacher_run",
-            found=f"method {taught.config.method.name}: {str(error)[:300]}",
+            found=f"method {method}: {str(error)[:300]}",
             expected=f"a run by {METHOD_OF['layered']} or lsskd",
         ) from error
     return layered
 
 
-def _plain_batches(windows: WindowSource) -> Iterator[Batch]:
+def statistics_batches(windows: WindowSource) -> Iterator[Batch]:
+    """Windows as they were logged, drawn as `recompute_norms` draws them; the same at every call."""
     loader: DataLoader[Batch] = DataLoader(
         windows,  # type: ignore[arg-type]
         batch_size=min(STATISTICS_BATCH, len(windows)),

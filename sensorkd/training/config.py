@@ -26,7 +26,8 @@ class TrainingConfig(BaseModel):
     others, by repeating windows of rare classes and leaving out some of common ones.
     logit_adjustment: tau; the loss sees logits + tau * log(class share), so that with 1 the student
     answers as if all classes were equally frequent, and rare ones are not drowned; 0 leaves it off.
-    optimiser, momentum: AdamW, or SGD with Nesterov's momentum, which decays biases and norms as well.
+    optimiser, momentum: AdamW, or SGD with momentum, which decays biases and norms as well. nesterov: whether
+    that momentum is Nesterov's.
     schedule: after the warm-up a half cosine to 0, or `steps`: `decay` times the rate from each of the
     `milestones` on, shares of the steps.
     precision: bf16 computes convolutions and products in bfloat16, losses in float32.
@@ -54,6 +55,7 @@ class TrainingConfig(BaseModel):
     logit_adjustment: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     optimiser: Literal["adamw", "sgd"] = "adamw"
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    nesterov: bool = True
     schedule: Literal["cosine", "steps"] = "cosine"
     milestones: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = ()
     decay: Annotated[float, Field(gt=0, le=1)] = 0.1

@@ -1,8 +1,8 @@
 """The optimiser of a run, and its learning rate step by step.
 
 `adamw` with `cosine` is sensorkd's own; `sgd` with `steps` is how the published image students are trained
-(CRD, Tian et al., ICLR 2020; HSAKD, Yang et al., IJCAI 2021: Nesterov, 0.05, tenfold lower at 150, 180 and
-210 of 240 epochs, weight decay 5e-4).
+(CRD, Tian et al., ICLR 2020; HSAKD, Yang et al., IJCAI 2021: on CIFAR-100 Nesterov, 0.05, tenfold lower at
+150, 180 and 210 of 240 epochs, weight decay 5e-4; on ImageNet plain momentum, see examples/images).
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ __all__ = ["learning_rate_at", "optimiser_for"]
 
 
 def optimiser_for(network: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
-    """AdamW, which decays neither biases nor norms, or SGD with Nesterov's momentum, which decays all."""
+    """AdamW, which decays neither biases nor norms, or SGD with momentum, which decays all."""
     if config.optimiser == "sgd":
         return torch.optim.SGD(
             network.parameters(),
             lr=config.learning_rate,
             momentum=config.momentum,
-            nesterov=config.momentum > 0,
+            nesterov=config.nesterov and config.momentum > 0,
             weight_decay=config.weight_decay,
         )
     weights = [parameter for parameter in network.parameters() if parameter.dim() > 1]

@@ -32,6 +32,7 @@ LATER = (
     "unlabelled_batch",
     "optimiser",
     "momentum",
+    "nesterov",
     "schedule",
     "milestones",
     "decay",

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from sensorkd.distillation.methods import METHODS
 from tests.images.conftest import write_hdf5
 
 ROOT = Path(__file__).parents[2]
@@ -71,3 +72,23 @@ def test_a_grid_is_run_once_and_compared_by_seed(tmp_path: Path, capsys: Capture
     # Figures of another configuration are not passed off as those that were asked for.
     table, rows = run(tmp_path, *grid, "--table", here=capsys, steps=3)
     assert rows == []
+
+
+def test_methods_with_a_teacher_have_one_and_numbers_of_another_method_are_left_behind(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    write_hdf5(tmp_path / "images.h5", train=24, test=12, side=16)
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        "{format: hdf5, data: images.h5, student: resnet8, teacher_student: resnet14, out: here, "
+        "method: {name: lsskd, views: 4, temperature: 3}}"
+    )
+    grid = ["--config", str(config), "--methods", "ce", "hsakd", "--shares", "1", "--seeds", "1"]
+    _, rows = run(tmp_path, *grid, here=capsys)
+    assert [row["method"] for row in rows] == ["ce", "hsakd"]
+    folder = tmp_path / "grid" / "hsakd-1-0"
+    numbers = json.loads((folder / "config.json").read_text())["numbers"]
+    assert numbers["method.views"] == METHODS["hsakd"].views
+    teacher = json.loads((folder / "teacher" / "result.json").read_text())
+    assert teacher["student"] == "resnet14"
+    assert rows[1]["seconds"]["mean"] > teacher["seconds"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from sensorkd.images.run import run_images
 from sensorkd.models.image_networks import network_named
 from sensorkd.models.plain import IMAGE, plain_student
 from sensorkd.models.plain_layered import layered_plain
+from sensorkd.training.optimiser import learning_rate_at
 from tests.images.conftest import write_hdf5
 
 ROOT = Path(__file__).parents[2]
@@ -117,6 +119,29 @@ def test_a_folder_with_another_run_is_refused(data: Path, tmp_path: Path) -> Non
         run_images(configured(data, tmp_path, method={"name": "ce"}))
 
 
+def test_a_finished_run_is_not_passed_off_as_one_by_other_numbers(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = configured(data, tmp_path, method={"name": "label_smoothing"})
+    run_images(config)
+    # Said or not, it is the same number.
+    same = configured(data, tmp_path, method={"name": "label_smoothing", "smoothing": 0.1})
+    assert run_images(same)["method"] == "label_smoothing"
+    changed = dataclasses.replace(METHODS["label_smoothing"], smoothing=0.2)
+    monkeypatch.setitem(METHODS, "label_smoothing", changed)
+    with pytest.raises(RunError, match="another configuration") as caught:
+        run_images(config)
+    assert caught.value.found == {"method.smoothing": 0.1}
+    assert caught.value.expected == {"method.smoothing": 0.2}
+    assert run_images(same)
+    # A run of an earlier version did not tell its numbers, and can be read.
+    path = tmp_path / "config.json"
+    told = json.loads(path.read_text())
+    del told["numbers"]
+    path.write_text(json.dumps(told))
+    assert run_images(config)
+
+
 def test_a_run_that_another_process_is_at_is_left_alone(data: Path, tmp_path: Path) -> None:
     config = configured(data, tmp_path, method={"name": "ce"})
     Path(config.out).mkdir(parents=True, exist_ok=True)
@@ -147,10 +172,45 @@ def test_every_shipped_configuration_takes_a_step(
     if form == "folder":
         short += ["side=72", "size=64"]
     if form in ("folder", "tiny_imagenet"):
-        # A checkpoint of all auxiliaries of ResNet-18 is half a gigabyte: what ships must do here.
-        short += ["method={name: ce}"]
+        # A checkpoint of all auxiliaries of ResNet-18 is half a gigabyte.
+        short += ["student=resnet8", "teacher_student=null"]
     config = load_image_config(path, short)
+    assert config.method.name == "lsskd"
     assert run_images(config)["images"] > 0
+    records = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert {"sad", "deep", "feat"} <= records[0].keys()
+
+
+@pytest.mark.parametrize("name", ["cifar100", "tiny_imagenet", "imagenet"])
+def test_the_large_configurations_soften_labels_as_published(name: str) -> None:
+    path = ROOT / "examples" / "images" / f"{name}.yaml"
+    method = load_image_config(path).resolved_method
+    assert (method.earlier, method.alpha, method.warmup, method.views) == ("snapshot", 0.8, 0.0, 4)
+    assert [method.alpha_at(step, 100) for step in (0, 50)] == [0.0, 0.4]
+    assert not method.unlabelled
+    assert not method.doubt
+    # Another method takes the place of its numbers, and has a teacher where it needs one.
+    for other in METHODS:
+        resolved = load_image_config(path, [f"method={{name: {other}}}"]).resolved_method
+        assert resolved == dataclasses.replace(METHODS[other], cross=0.0)
+
+
+def test_imagenet_is_trained_as_published() -> None:
+    config = load_image_config(ROOT / "examples" / "images" / "imagenet.yaml")
+    training = config.training_of(1_281_167)
+    assert (training.steps, training.epoch_steps, training.nesterov) == (100 * 5004, 5004, False)
+    rates = [learning_rate_at(step, training.steps, training) for step in range(0, training.steps, 5004)]
+    assert rates == pytest.approx([0.1] * 30 + [0.01] * 30 + [0.001] * 30 + [0.0001] * 10)
+
+
+def test_a_last_visit_counts_until_the_next_however_long_a_pass_is(data: Path, tmp_path: Path) -> None:
+    config = configured(data, tmp_path, method={"name": "ps_kd"})
+    assert config.method_for(1_281_167).max_age == 2 * (1_281_167 // 6)
+    assert config.method_for(24).max_age == METHODS["ps_kd"].max_age
+    # Images without a label that the method does not use are no part of a pass.
+    assert config.method_for(24, 1_000_000).max_age == METHODS["ps_kd"].max_age
+    told = configured(data, tmp_path, method={"name": "ps_kd", "max_age": 5})
+    assert told.method_for(1_281_167).max_age == 5
 
 
 @pytest.mark.parametrize("name", ["tiny_imagenet", "imagenet"])
@@ -184,6 +244,9 @@ def test_data_of_a_file_is_relative_to_the_file_unless_it_is_overridden(
     [
         ("student=wrn16_2", "did you mean 'wrn_16_2'"),
         ("method.name=hsakd", "needs a teacher"),
+        ("method.name=kd", "teacher_student"),
+        ("teacher_student=resnet9", "no image network 'resnet9'"),
+        ("method={name: kd, teacher_size: small}", "teacher_student"),
         ("size=64", "more than side"),
         ("method.name=lskd", "no method 'lskd'"),
         ("colour=red", "colour"),
