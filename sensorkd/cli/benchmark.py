@@ -35,6 +35,13 @@ def run(
     report_only: Annotated[
         bool, typer.Option("--report-only", help="Sum up what is finished; run nothing.")
     ] = False,
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="With --report-only: the method that differences are taken to, in place of the benchmark's.",
+        ),
+    ] = None,
     tune: Annotated[
         bool,
         typer.Option(
@@ -53,6 +60,12 @@ def run(
         raise ConfigError("--tune runs trials, and --report-only runs nothing", mend="leave one of them out")
     if tune and only:
         raise ConfigError("--tune runs all trials, or nothing is chosen", mend="leave --only out")
+    if reference is not None and not report_only:
+        raise ConfigError(
+            "--reference takes differences anew of what is finished",
+            found=f"--reference {reference} without --report-only",
+            mend="add --report-only, or write `reference` into the benchmark",
+        )
     names = [path.stem for path in configs]
     if len(set(names)) < len(names):
         raise ConfigError("two benchmarks have one name", found=names, mend="run them one by one")
@@ -64,8 +77,10 @@ def run(
             folder = out if len(configs) == 1 else out / path.stem
         if tune:
             result, text, fell = _tuned(path, folder, jobs, budget_hours)
+        elif report_only:
+            result, text, fell = _reported(path, folder, reference)
         else:
-            result, text, fell = _benchmarked(path, folder, jobs, only or [], budget_hours, report_only)
+            result, text, fell = _benchmarked(path, folder, jobs, only or [], budget_hours)
         told[path.stem], failed = result, failed or fell
         texts.append(text if len(configs) == 1 else f"{path.stem}\n\n{text}")
     emit(told[names[0]] if len(configs) == 1 else told, "\n\n".join(texts), as_json=as_json)
@@ -73,17 +88,23 @@ def run(
         raise typer.Exit(1)
 
 
-def _benchmarked(
-    path: Path, out: Path, jobs: int, only: list[str], hours: float | None, report_only: bool
-) -> tuple[dict[str, Any], str, bool]:
-    """Results as values and as text, and whether a cell failed."""
-    from sensorkd.evaluation.benchmark import report_benchmark, run_benchmark
+def _reported(path: Path, out: Path, reference: str | None) -> tuple[dict[str, Any], str, bool]:
+    """Results of what is finished, as values and as text, and whether files were left out."""
+    from sensorkd.evaluation.benchmark import report_benchmark
     from sensorkd.evaluation.benchmark_table import results_text
 
-    if report_only:
-        results = report_benchmark(path, out)
-        told = {**results.to_json(), "failed": {}, "left": None}
-        return told, results_text(results), bool(results.left_out)
+    results = report_benchmark(path, out, reference=reference)
+    told = {**results.to_json(), "failed": {}, "left": None}
+    return told, results_text(results), bool(results.left_out)
+
+
+def _benchmarked(
+    path: Path, out: Path, jobs: int, only: list[str], hours: float | None
+) -> tuple[dict[str, Any], str, bool]:
+    """Results as values and as text, and whether a cell failed."""
+    from sensorkd.evaluation.benchmark import run_benchmark
+    from sensorkd.evaluation.benchmark_table import results_text
+
     done = run_benchmark(path, out, jobs=jobs, only=only, hours=hours, tell=note)
     for name, why in done.progress.failed.items():
         note(f"error: {name}: {why}")

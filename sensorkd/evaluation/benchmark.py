@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sensorkd.errors import ConfigError, nearest
 from sensorkd.evaluation.benchmark_config import load_benchmark
 from sensorkd.evaluation.benchmark_pictures import write_pictures
 from sensorkd.evaluation.benchmark_plan import plan_benchmark
@@ -56,14 +57,29 @@ def run_benchmark(
     return Benchmarked(_written(summarise(plan, cells), out), progress)
 
 
-def report_benchmark(path: str | Path, out: Path) -> Results:
+def report_benchmark(path: str | Path, out: Path, *, reference: str | None = None) -> Results:
     """Sum up what is finished, and write it anew; nothing is run.
 
+    Args:
+        reference: label of the method that differences are taken to; default the benchmark's.
+
     Raises:
-        SensorkdError: as `run_benchmark`. RunError: no method has a whole seed yet.
+        SensorkdError: as `run_benchmark`. RunError: no method has a whole seed yet. ConfigError: no method
+            has the label `reference`.
     """
-    plan = plan_benchmark(load_benchmark(path), out, name=Path(path).stem)
-    return _written(summarise(plan, finished_cells(plan)), out)
+    config = load_benchmark(path)
+    names = [entry.name for entry in config.methods]
+    if reference is not None and reference not in names:
+        raise ConfigError(
+            f"the benchmark has no method {reference!r} to take differences to",
+            file=path,
+            inside="--reference",
+            found=reference,
+            expected=f"one of {names}",
+            mend=f"{nearest(reference, names)}name a method as it stands in `methods`",
+        )
+    plan = plan_benchmark(config, out, name=Path(path).stem)
+    return _written(summarise(plan, finished_cells(plan), reference=reference), out)
 
 
 def _written(results: Results, out: Path) -> Results:

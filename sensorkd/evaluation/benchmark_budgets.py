@@ -3,30 +3,41 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from typing import Any
 
 __all__ = ["as_budgets", "budget_overrides", "labels_told"]
 
 
 def as_budgets(value: Any) -> list[str]:
-    """One budget or several, as text.
+    """One budget or several, as text, each written in one way.
+
+    >>> as_budgets([2, "25.0%", "1 groups", "100%"])
+    ['2', '25%', '1 group', 'all']
 
     Raises:
         ValueError: one of them is no budget, or stands there twice.
     """
     if not isinstance(value, (list, tuple)):
         value = [value]
-    budgets = [str(item).strip() for item in value]
-    for budget in budgets:
-        share = re.fullmatch(r"(\d+(?:\.\d+)?)%", budget)
-        counted = re.fullmatch(r"all|1 group|[1-9]\d*( groups)?", budget)
-        if not (counted or (share and 0 < float(share[1]) <= 100)):
-            raise ValueError(
-                f"{budget!r} is no budget: a number of labels a class, a share as 25%, 2 groups, or all"
-            )
+    budgets = [_as_budget(str(item).strip()) for item in value]
     if len(set(budgets)) < len(budgets):
         raise ValueError(f"a budget stands there twice: {budgets}")
     return budgets
+
+
+def _as_budget(text: str) -> str:
+    if share := re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)%", text):
+        percent = Decimal(share[1])
+        if 0 < percent < 100:
+            return f"{percent.normalize():f}%"
+        if percent == 100:
+            return "all"
+    elif re.fullmatch(r"1 groups?", text):
+        return "1 group"
+    elif re.fullmatch(r"all|[1-9][0-9]*( groups)?", text):
+        return text
+    raise ValueError(f"{text!r} is no budget: a number of labels a class, a share as 25%, 2 groups, or all")
 
 
 def budget_overrides(budget: str) -> dict[str, Any]:

@@ -23,14 +23,15 @@ from sensorkd._version import __version__
 from sensorkd.encoding import InputEncoding
 from sensorkd.errors import RunError
 from sensorkd.evaluation.benchmark_baselines import baseline_logits
-from sensorkd.evaluation.benchmark_code import code_digest
+from sensorkd.evaluation.benchmark_code import UNKNOWN, code_digest
 from sensorkd.evaluation.benchmark_folds import check_unseen
 from sensorkd.evaluation.benchmark_plan import Cell
-from sensorkd.evaluation.benchmark_windows import Judged, judged_windows, subsets_of
+from sensorkd.evaluation.benchmark_windows import Judged, input_encodings, judged_windows, subsets_of
 from sensorkd.models.cost import cost_of
 from sensorkd.runs.build import adapters_for, example_inputs
 from sensorkd.runs.run import LOG
 from sensorkd.runs.train import train_run
+from sensorkd.training.cross_validation import RECORD
 from sensorkd.training.inference import predict_logits, predict_subsets
 from sensorkd.training.log import TrainingLog
 from sensorkd.training.metrics import classification_metrics
@@ -38,6 +39,8 @@ from sensorkd.training.metrics import classification_metrics
 __all__ = ["ABOUT", "WINDOWS", "finished", "run_cell"]
 
 ABOUT, WINDOWS = "cell.json", "windows.npz"
+# Digests of the code that was at a cell, also of one that is not finished.
+CODE = "code.txt"
 STATE, TEACHER = "last.safetensors", "teacher"
 
 
@@ -85,10 +88,12 @@ def run_cell(cell: Cell) -> dict[str, Any]:
 
 def _run(cell: Cell) -> dict[str, Any]:
     started = time.monotonic()
+    code = _code(cell)
     told = _fitted(cell) if cell.baseline else _trained(cell)
     about = {
         "identity": cell.identity,
         "sensorkd": __version__,
+        "code": code,
         **{key: getattr(cell, key) for key in ("label", "method", "budget", "seed", "fold", "side")},
         **told,
         "wall": time.monotonic() - started,
@@ -101,6 +106,22 @@ def _run(cell: Cell) -> dict[str, Any]:
     for state in (cell.folder / "run").rglob(STATE):
         state.unlink()
     return about
+
+
+def _code(cell: Cell) -> list[str]:
+    """Digests of all code that the cell is run by: of this, and of what was at it before it was cut off."""
+    path, run = cell.folder / CODE, cell.folder / "run"
+    before = [] if not _goes_on(run) else path.read_text("utf-8").split() if path.exists() else [UNKNOWN]
+    encodings = input_encodings(cell.config, cell.side)
+    adapters = adapters_for(encodings, {name: item.options for name, item in cell.config.inputs.items()})
+    told = list(dict.fromkeys([*before, code_digest(map(type, adapters.values()))]))
+    path.write_text("\n".join(told), encoding="utf-8")
+    return told
+
+
+def _goes_on(run: Path) -> bool:
+    """Whether anything is taken over from a run that was cut off."""
+    return (run / STATE).exists() or (run / TEACHER).exists()
 
 
 def _trained(cell: Cell) -> dict[str, Any]:
@@ -124,6 +145,7 @@ def _trained(cell: Cell) -> dict[str, Any]:
         "parameters": cost.parameters,
         "macs": cost.macs,
         "left_out": _distinct(run.left_out, windows.left_out),
+        "cross_validation": _cross_validation(folder),
         **_kept(cell, windows, logits, run.encodings),
     }
 
@@ -163,6 +185,12 @@ def _training_seconds(folder: Path) -> float:
     return float(own + sum(record["teacher"]["seconds"] for record in records if "teacher" in record))
 
 
+def _cross_validation(folder: Path) -> dict[str, Any] | None:
+    """What labelled windows held out of training said of its guesses; None where they were not asked."""
+    records = TrainingLog(folder / LOG).records()
+    return next((record[RECORD] or None for record in records if RECORD in record), None)
+
+
 def _kept(
     cell: Cell,
     windows: Judged,
@@ -186,9 +214,7 @@ def _kept(
             **{f"logp{index}": logp[name].astype(np.float32) for index, name in enumerate(names)},
         )
     part.replace(cell.folder / WINDOWS)
-    adapters = adapters_for(encodings, {name: item.options for name, item in cell.config.inputs.items()})
     return {
-        "code": code_digest(map(type, adapters.values())),
         "classes": list(windows.classes),
         "inputs": list(encodings),
         "sensors": names,

@@ -6,149 +6,35 @@ Every mistake is told at once, and an unknown key with the nearest one that is k
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
-from sensorkd.distillation.methods import METHODS
 from sensorkd.errors import ConfigError, nearest
 from sensorkd.evaluation.benchmark_budgets import as_budgets
+from sensorkd.evaluation.benchmark_entries import (
+    MethodEntry,
+    Overrides,
+    Seed,
+    Strict,
+    TuneConfig,
+    TurnsConfig,
+)
 from sensorkd.yaml_files import mistakes, read_yaml
 
-__all__ = ["BASELINES", "BenchmarkConfig", "MethodEntry", "TuneConfig", "TurnsConfig", "load_benchmark"]
-
-# Not trained by the loop: fitted on the very same windows.
-BASELINES = ("trees", "minirocket")
-METRICS = ("accuracy", "macro_f1", "nll", "ece")
-Overrides = Mapping[str, Any]
-Seed = Annotated[int, Field(ge=0)]
+__all__ = ["BenchmarkConfig", "as_name", "load_benchmark"]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class TurnsConfig(_Strict):
-    """Which groups are held out together, in turn; all others are trained on.
-
-    by: the identity that must not stand on two sides; default the run's. folds: so many parts, or
-    `leave_one_out`, or the groups of each fold by name. groups: those that are held out; default all with a
-    label.
-    """
-
-    by: str | None = None
-    folds: Annotated[int, Field(ge=2)] | Literal["leave_one_out"] | tuple[tuple[str, ...], ...] = (
-        "leave_one_out"
-    )
-    groups: tuple[str, ...] = ()
-
-    @field_validator("folds", mode="before")
-    @classmethod
-    def _names_as_text(cls, value: Any) -> Any:
-        if isinstance(value, list):
-            return [[str(name) for name in fold] if isinstance(fold, list) else fold for fold in value]
-        return value
-
-    @field_validator("groups", mode="before")
-    @classmethod
-    def _groups_as_text(cls, value: Any) -> Any:
-        return [str(name) for name in value] if isinstance(value, list) else value
-
-    @model_validator(mode="after")
-    def _groups_are_told_once(self) -> TurnsConfig:
-        if isinstance(self.folds, tuple) and self.groups:
-            raise ValueError("name the groups in `folds` or in `groups`, not both")
-        return self
-
-
-class MethodEntry(_Strict):
-    """A method as it stands in the table.
-
-    name: its label; default the method's name. method: of the loop, or `trees`, `minirocket`. set: overrides
-    of the run for it alone. equal_time_with: label of a method whose time it is given, by more or fewer
-    steps; the same method with the same overrides must stand in the list without it. labels_per_class: those
-    budgets of the benchmark that it is run at; default all. What needs windows without a label has no place
-    where there are none.
-    """
-
-    name: str
-    method: str
-    set: Overrides = {}
-    equal_time_with: str | None = None
-    labels_per_class: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
-
-    @field_validator("labels_per_class", mode="before")
-    @classmethod
-    def _budgets(cls, value: Any) -> Any:
-        return None if value is None else as_budgets(value)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _by_name_alone(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return {"name": value, "method": value}
-        if isinstance(value, dict) and "method" in value:
-            return {"name": value["method"], **value}
-        return value
-
-    @model_validator(mode="after")
-    def _is_one(self) -> MethodEntry:
-        known = [*METHODS, *BASELINES]
-        if self.method not in known:
-            raise ValueError(
-                f"no method {self.method!r}; {nearest(self.method, known)}there are {sorted(known)}"
-            )
-        if not re.fullmatch(r"[^,=/\\]+", self.name):
-            raise ValueError(f"{self.name!r} is no label: it holds one of , = / \\, or nothing")
-        if self.equal_time_with is not None and self.method in BASELINES:
-            raise ValueError(f"{self.method} takes no steps, so it cannot be given the time of another")
-        return self
-
-    @property
-    def baseline(self) -> bool:
-        """Whether it is fitted, not trained by the loop."""
-        return self.method in BASELINES
-
-    def at(self, budget: str) -> bool:
-        """Whether it is run at a budget of the benchmark."""
-        return self.labels_per_class is None or budget in self.labels_per_class
-
-
-class TuneConfig(_Strict):
-    """How overrides are chosen: on dev groups, never on a test fold.
-
-    dev: groups by name, or the share of the first fold's training groups that is drawn for it. trials: label
-    -> overrides to try, as many for every method. seeds, labels_per_class: of the trials; default the first
-    seed and all budgets of the benchmark. metric: the mean of which chooses.
-    """
-
-    dev: tuple[str, ...] | Annotated[float, Field(gt=0, lt=1)]
-    trials: Annotated[Mapping[str, tuple[Overrides, ...]], Field(min_length=1)]
-    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] | None = None
-    labels_per_class: tuple[str, ...] | None = None
-    metric: Literal["accuracy", "macro_f1", "nll", "ece"] = "macro_f1"
-
-    @field_validator("dev", mode="before")
-    @classmethod
-    def _dev_as_text(cls, value: Any) -> Any:
-        return [str(name) for name in value] if isinstance(value, list) else value
-
-    @field_validator("labels_per_class", mode="before")
-    @classmethod
-    def _budgets(cls, value: Any) -> Any:
-        return None if value is None else as_budgets(value)
-
-    @model_validator(mode="after")
-    def _as_many_for_every_method(self) -> TuneConfig:
-        counts = {name: len(trials) for name, trials in self.trials.items()}
-        if len(set(counts.values())) > 1:
-            raise ValueError(f"every method gets as many trials as the others: {counts}")
-        return self
-
-
-class BenchmarkConfig(_Strict):
+class BenchmarkConfig(Strict):
     """run: the configuration that all cells share, relative to this file. set: overrides of it.
 
     labels_per_class: budgets; a number, a share such as `25%`, all those of `2 groups`, or `all`. reference:
@@ -156,8 +42,11 @@ class BenchmarkConfig(_Strict):
     sensors one by one, or by every subset. tuned: what `--tune` has written, relative to this file.
     """
 
+    # Of the file, which `run` and `tuned` are relative to; they stay as they were written.
+    _folder: Path = PrivateAttr(default=Path())
+
     run: str
-    set: Overrides = {}
+    set: Overrides = Field(default_factory=dict)
     split: TurnsConfig = TurnsConfig()
     methods: Annotated[tuple[MethodEntry, ...], Field(min_length=1)]
     labels_per_class: Annotated[tuple[str, ...], Field(min_length=1)] = ("all",)
@@ -248,6 +137,22 @@ class BenchmarkConfig(_Strict):
         return None
 
     @property
+    def run_path(self) -> Path:
+        """Where `run` can be opened."""
+        return (self._folder / self.run).resolve()
+
+    @property
+    def tuned_path(self) -> Path | None:
+        """Where `tuned` can be opened; None where nothing was chosen."""
+        return None if self.tuned is None else (self._folder / self.tuned).resolve()
+
+    def beside(self, folder: Path) -> BenchmarkConfig:
+        """The same, of a file in that folder."""
+        copied = self.model_copy()
+        copied._folder = folder
+        return copied
+
+    @property
     def compared_to(self) -> str:
         """Label of the reference."""
         names = [entry.name for entry in self.methods]
@@ -260,7 +165,7 @@ def as_name(text: str) -> str:
 
 
 def load_benchmark(path: str | Path) -> BenchmarkConfig:
-    """Read a benchmark; `run` and `tuned` become paths that can be opened.
+    """Read a benchmark; what it names is looked for beside it.
 
     Raises:
         ConfigError: with every mistake at once, and the nearest name for an unknown key.
@@ -278,9 +183,7 @@ def load_benchmark(path: str | Path) -> BenchmarkConfig:
             found=mistakes(error, _fields_at),
             mend="correct these keys; examples/benchmarks/ has some that are",
         ) from error
-    places = {"run": config.run, "tuned": config.tuned}
-    found = {key: str((path.parent / item).resolve()) for key, item in places.items() if item is not None}
-    return config.model_copy(update=found)
+    return config.beside(path.parent)
 
 
 def _fields_at(place: Sequence[str]) -> set[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from sensorkd.errors import SplitError, nearest
-from sensorkd.evaluation.benchmark_config import TurnsConfig
+from sensorkd.evaluation.benchmark_entries import TurnsConfig
 from sensorkd.recordings import Recording
 from sensorkd.runs.config import RunConfig
 from sensorkd.windows.splits import fold_of_groups

@@ -10,13 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
-from sensorkd.errors import ConfigError, SensorkdError, nearest
+from sensorkd.errors import ConfigError, SensorkdError
 from sensorkd.evaluation.benchmark_budgets import budget_overrides, labels_told
-from sensorkd.evaluation.benchmark_config import BenchmarkConfig, MethodEntry, as_name
+from sensorkd.evaluation.benchmark_chosen import chosen_overrides
+from sensorkd.evaluation.benchmark_config import BenchmarkConfig, as_name
+from sensorkd.evaluation.benchmark_entries import MethodEntry
 from sensorkd.evaluation.benchmark_folds import folds_of, group_of, labelled_groups
-from sensorkd.evaluation.benchmark_overrides import as_overrides, check_own, flattened
+from sensorkd.evaluation.benchmark_overrides import (
+    as_overrides,
+    check_methods_own,
+    check_own,
+    flattened,
+)
 from sensorkd.evaluation.benchmark_portable import portable
 from sensorkd.runs.config import RunConfig, SplitConfig
 from sensorkd.runs.config_file import load_config
@@ -115,15 +120,17 @@ def plan_benchmark(config: BenchmarkConfig, out: Path, *, name: str, tuned: bool
         name: of the benchmark. tuned: apply what `config.tuned` names.
 
     Raises:
-        ConfigError: overrides that are not valid, all of them at once; `tuned` is no such file.
+        ConfigError: overrides that are not valid, all of them at once; `tuned` is no such file, or of other
+            trials than `tune`.
         SplitError: the split leaks, or names what is not there.
     """
     shared = flattened(config.set)
     check_own(shared, "set")
     for entry in config.methods:
-        check_own(flattened(entry.set), f"methods.{entry.name}.set")
-    chosen, tuned_on = _tuned(config) if tuned and config.tuned else ({}, ())
-    base = load_config(config.run, as_overrides(shared))
+        check_methods_own(flattened(entry.set), f"methods.{entry.name}.set")
+    path = config.tuned_path if tuned else None
+    chosen, tuned_on = ({}, ()) if path is None else chosen_overrides(config, path)
+    base = load_config(config.run_path, as_overrides(shared))
     failed: list[SensorkdError] = []
     recordings, _ = open_data(
         base.data, base.layout, base.labels, on_error=failed.append, isolated_jobs=base.isolated_jobs
@@ -193,7 +200,7 @@ def resolve(
     if wrong:
         raise ConfigError(
             "overrides of the benchmark are not valid",
-            file=config.run,
+            file=config.run_path,
             found="".join(f"\n    {line}" for line in wrong),
             mend="correct `set` of the benchmark or of these methods",
         )
@@ -208,42 +215,4 @@ def resolved_run(
     overrides |= budget_overrides(budget)
     # A baseline is of no method; the first one stands for it.
     overrides["method.name"] = "ce" if entry.baseline else entry.method
-    return load_config(config.run, as_overrides(overrides))
-
-
-def _tuned(config: BenchmarkConfig) -> tuple[dict[str, Mapping[str, Any]], tuple[str, ...]]:
-    """What was chosen, and the groups it was chosen on."""
-    path = Path(str(config.tuned))
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-        methods, dev, tried = dict(tree["methods"]), tuple(tree["dev"]), list(tree["trials"])
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
-        raise ConfigError(
-            "no overrides that were chosen",
-            file=path,
-            inside="tuned",
-            found=repr(error),
-            expected="tuned.yaml, as --tune writes it",
-            mend="run `sensorkd benchmark CONFIG --tune` first, or take `tuned` out",
-        ) from error
-    names = [entry.name for entry in config.methods]
-    for name in methods:
-        if name not in names:
-            raise ConfigError(
-                f"{name!r} is tuned, and no method here",
-                file=path,
-                found=names,
-                mend=nearest(name, names) or None,
-            )
-        check_own(flattened(methods[name]), f"tuned: methods.{name}")
-    failed = [name for name in tried if name not in methods]
-    if failed:
-        raise ConfigError(
-            "nothing could be chosen for some of the methods",
-            file=path,
-            inside="methods",
-            found=f"none of {failed}",
-            expected="overrides of every method that was tried",
-            mend="run `sensorkd benchmark CONFIG --tune` again, once their trials go through",
-        )
-    return methods, dev
+    return load_config(config.run_path, as_overrides(overrides))

@@ -1,4 +1,4 @@
-"""A configuration by what its files say, not by where they lie: results may move to another computer."""
+"""Configurations without the places of one computer: results may move to another, and be shown to anybody."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["portable"]
+__all__ = ["portable", "without_places"]
 
 
 def portable(tree: Mapping[str, Any]) -> dict[str, Any]:
@@ -23,6 +23,19 @@ def portable(tree: Mapping[str, Any]) -> dict[str, Any]:
         more = [_with_content(table) for table in labels.get("more", ())]
         found["labels"] = _with_content({**labels, "more": more} if more else labels)
     return found
+
+
+def without_places(tree: Any) -> Any:
+    """A tree of plain values with the bare names of the files and folders that were told from the root.
+
+    >>> without_places({"run": "../configs/plant.yaml", "set": {"data": ["/home/me/plant"]}})
+    {'run': '../configs/plant.yaml', 'set': {'data': ['plant']}}
+    """
+    if isinstance(tree, Mapping):
+        return {key: without_places(value) for key, value in tree.items()}
+    if isinstance(tree, (list, tuple)):
+        return [without_places(value) for value in tree]
+    return Path(tree).name if isinstance(tree, str) and Path(tree).is_absolute() else tree
 
 
 def _with_content(table: Mapping[str, Any]) -> dict[str, Any]:

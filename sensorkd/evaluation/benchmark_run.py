@@ -130,7 +130,9 @@ def run_cells(
     progress.left = len(waiting)
     if waiting:
         late = time.monotonic() >= deadline
-        why = "the time is up" if late else "the methods whose time they are given have no finished cell"
+        first = f"seed {plan.config.seeds[0]}"
+        untimed = f"the methods by whose times their steps are told are not finished in every fold of {first}"
+        why = "the time is up" if late else untimed
         tell(f"{len(waiting)} cells were not begun: {why}")
     return progress
 

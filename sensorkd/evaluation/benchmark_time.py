@@ -1,7 +1,8 @@
 """Equal wall-clock: as many steps as take the time of another method, measured in the benchmark itself.
 
 Both methods run at equal steps first. The ratio of their times is written once and stays, or later cells
-would be of another budget than earlier ones.
+would be of another budget than earlier ones. So it is not measured by some of the folds: those that happened
+to run while the computer was busy would tell for all.
 """
 
 from __future__ import annotations
@@ -76,11 +77,10 @@ class EqualTime:
         return [[item.identity for item in side] for side in self.sources(cell)]
 
     def measure(self, cell: Cell, finished: Callable[[Cell], Mapping[str, Any] | None]) -> bool:
-        """Fix the ratio of a cell's method and budget by finished cells; False where one side has none."""
-        own, other = (
-            [told for item in cells if (told := finished(item)) is not None] for cells in self.sources(cell)
-        )
-        if not own or not other:
+        """Fix the ratio of a cell's method and budget; False until every fold of both sides is finished."""
+        sources = self.sources(cell)
+        own, other = ([told for item in side if (told := finished(item)) is not None] for side in sources)
+        if (len(own), len(other)) != tuple(map(len, sources)):
             return False
         own_step, other_step = _seconds_a_step(own), _seconds_a_step(other)
         told = {

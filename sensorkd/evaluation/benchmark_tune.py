@@ -17,8 +17,9 @@ import numpy as np
 import yaml
 
 from sensorkd.errors import ConfigError, SplitError, nearest
-from sensorkd.evaluation.benchmark_config import BenchmarkConfig, TuneConfig, as_name, load_benchmark
-from sensorkd.evaluation.benchmark_overrides import check_own, flattened
+from sensorkd.evaluation.benchmark_config import BenchmarkConfig, as_name, load_benchmark
+from sensorkd.evaluation.benchmark_entries import TuneConfig
+from sensorkd.evaluation.benchmark_overrides import check_methods_own, flattened
 from sensorkd.evaluation.benchmark_plan import Cell, Plan, plan_benchmark, resolved_run
 from sensorkd.evaluation.benchmark_run import Progress, finished_cells, run_cells
 from sensorkd.evaluation.benchmark_scores import HIGHER_IS_BETTER
@@ -74,7 +75,7 @@ def tune_benchmark(
         raise ConfigError("nothing to tune", file=path, expected="`tune: {dev: ..., trials: ...}`")
     for name, trials in config.tune.trials.items():
         for changes in trials:
-            check_own(flattened(changes), f"tune.trials.{name}")
+            check_methods_own(flattened(changes), f"tune.trials.{name}")
     plan = plan_benchmark(config, out, name=Path(path).stem, tuned=False)
     dev, held_out, number = _dev_groups(plan, config.tune)
     cells = tuple(_cells(plan, config, config.tune, dev, held_out, number))

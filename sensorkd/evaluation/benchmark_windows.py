@@ -19,7 +19,7 @@ from sensorkd.training.batches import ArrayDataset
 from sensorkd.training.inference import sensor_subsets
 from sensorkd.windows.arrays import WindowSet
 
-__all__ = ["Judged", "judged_windows", "signals_of", "subsets_of"]
+__all__ = ["Judged", "input_encodings", "judged_windows", "signals_of", "subsets_of"]
 
 # What decides which windows are judged, and how they are read; not how many labels are learned from.
 DECIDING = (
@@ -59,9 +59,7 @@ def judged_windows(
     Raises:
         WindowError: there is none.
     """
-    tree = config.model_dump(mode="json")
-    key = json.dumps({name: tree[name] for name in DECIDING}, sort_keys=True)
-    found = _read(_Asked(key, side, config))
+    found = _read(_asked(config, side))
     if found.classes != tuple(classes) or found.encodings != dict(encodings):
         raise WindowError(
             "the windows to judge by are not those of training",
@@ -72,6 +70,15 @@ def judged_windows(
     return found.windows
 
 
+def input_encodings(config: RunConfig, side: str) -> dict[str, InputEncoding]:
+    """The inputs of a run, known without training it: of the windows that judge it, which are kept for it.
+
+    Raises:
+        WindowError: there is none.
+    """
+    return _read(_asked(config, side)).encodings
+
+
 @dataclass(frozen=True)
 class _Asked:
     """The key alone tells two apart."""
@@ -79,6 +86,11 @@ class _Asked:
     key: str
     side: str
     config: RunConfig = dataclasses.field(compare=False)
+
+
+def _asked(config: RunConfig, side: str) -> _Asked:
+    tree = config.model_dump(mode="json")
+    return _Asked(json.dumps({name: tree[name] for name in DECIDING}, sort_keys=True), side, config)
 
 
 @dataclass(frozen=True)

@@ -53,9 +53,15 @@ class MiniRocketRidge:
         self._ridge = CalibratedRidge(classes=classes)
 
     def fit(
-        self, inputs: Mapping[str, NDArray[Any]], presence: NDArray[np.float32], labels: NDArray[np.int64]
+        self,
+        inputs: Mapping[str, NDArray[Any]],
+        presence: NDArray[np.float32],
+        labels: NDArray[np.int64],
+        weights: NDArray[np.float64] | None = None,
     ) -> MiniRocketRidge:
         """Learn from labelled windows: inputs name -> (W, T, C), presence (W, K), labels (W,), -1 unknown.
+
+        weights: (W,) what the labels count for; default all alike.
 
         Raises:
             ValueError: no window has a label.
@@ -78,7 +84,9 @@ class MiniRocketRidge:
             )
             self._series[tuple(names)] = series
             columns.append(found)
-        self._ridge.fit(_beside(columns, len(known)), labels[known])
+        self._ridge.fit(
+            _beside(columns, len(known)), labels[known], None if weights is None else weights[known]
+        )
         return self
 
     def logits(

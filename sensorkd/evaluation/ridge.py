@@ -38,15 +38,24 @@ class CalibratedRidge:
         self._ridge: RidgeCV | None = None
         self.temperature = 1.0
 
-    def fit(self, features: NDArray[np.floating[Any]], labels: NDArray[np.int64]) -> CalibratedRidge:
-        """Learn from features (W, D) and labels (W,) in 0 .. N - 1."""
+    def fit(
+        self,
+        features: NDArray[np.floating[Any]],
+        labels: NDArray[np.int64],
+        weights: NDArray[np.float64] | None = None,
+    ) -> CalibratedRidge:
+        """Learn from features (W, D) and labels (W,) in 0 .. N - 1; weights: (W,) what these count for.
+
+        The temperature is that of all windows alike.
+        """
         self._known, index = np.unique(labels, return_inverse=True)
         if len(self._known) < 2:
             self._ridge = None  # there is nothing to tell apart
             return self
         targets = np.where(index[:, None] == np.arange(len(self._known)), 1.0, -1.0)
         ridge = RidgeCV(PENALTIES, scoring="neg_mean_squared_error", store_cv_results=True)
-        self._ridge = ridge.fit(features, targets, sample_weight=compute_sample_weight("balanced", index))
+        counting = compute_sample_weight("balanced", index) * (1.0 if weights is None else weights)
+        self._ridge = ridge.fit(features, targets, sample_weight=counting)
         left_out = ridge.cv_results_[:, :, int(np.argmin(np.abs(PENALTIES - ridge.alpha_)))]
         self.temperature = fitted_temperature(left_out, index)
         return self

@@ -41,12 +41,19 @@ class Trees:
         )
 
     def fit(
-        self, inputs: Mapping[str, NDArray[Any]], presence: NDArray[np.float32], labels: NDArray[np.int64]
+        self,
+        inputs: Mapping[str, NDArray[Any]],
+        presence: NDArray[np.float32],
+        labels: NDArray[np.int64],
+        weights: NDArray[np.float64] | None = None,
     ) -> Trees:
-        """Learn from labelled windows: inputs name -> (W, ...), presence (W, K), labels (W,), -1 unknown."""
+        """Learn from labelled windows: inputs name -> (W, ...), presence (W, K), labels (W,), -1 unknown.
+
+        weights: (W,) what the labels count for; default all alike.
+        """
         known = np.flatnonzero(labels >= 0)
         features = self._features({name: inputs[name][known] for name in self.encodings}, presence[known])
-        self._forest.fit(features, labels[known])
+        self._forest.fit(features, labels[known], sample_weight=None if weights is None else weights[known])
         return self
 
     def logits(

@@ -11,9 +11,13 @@ import pytest
 import yaml
 
 from sensorkd.errors import ConfigError, SplitError
-from sensorkd.evaluation.benchmark_config import BenchmarkConfig, MethodEntry, load_benchmark
+from sensorkd.evaluation.benchmark_chosen import chosen_overrides
+from sensorkd.evaluation.benchmark_config import BenchmarkConfig, load_benchmark
+from sensorkd.evaluation.benchmark_entries import MethodEntry
 from sensorkd.evaluation.benchmark_folds import check_unseen, folds_of
+from sensorkd.evaluation.benchmark_overrides import check_methods_own, flattened
 from sensorkd.evaluation.benchmark_plan import Cell, plan_benchmark, resolved_run
+from sensorkd.evaluation.benchmark_portable import without_places
 from sensorkd.recordings import open_recordings
 from sensorkd.runs import load_config
 
@@ -36,10 +40,15 @@ def load(tmp_path: Path) -> Load:
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_every_shipped_benchmark_is_one(path: Path) -> None:
     config = load_benchmark(path)
-    assert Path(config.run).is_file()
+    assert config.run_path.is_file()
     # Parts of lsskd are compared among themselves.
     assert config.compared_to == "ce" or {entry.method for entry in config.methods} <= {"lsskd", "ce"}
     assert all(resolved_run(config, entry, config.labels_per_class[0]) for entry in config.methods)
+    for entry in config.methods:
+        check_methods_own(flattened(entry.set), entry.name)
+    if config.tuned_path is not None:
+        chosen, dev = chosen_overrides(config, config.tuned_path)
+        assert chosen and dev
 
 
 def test_every_mistake_is_told_at_once_with_the_nearest_name(load: Load) -> None:
@@ -58,9 +67,22 @@ def test_every_mistake_is_told_at_once_with_the_nearest_name(load: Load) -> None
 def test_a_budget_is_a_number_a_share_some_groups_or_all(load: Load) -> None:
     budgets = (2, "25%", "1 group", "2 groups", "all")
     assert load(methods=["ce"], labels_per_class=list(budgets)).labels_per_class == tuple(map(str, budgets))
-    for wrong in ("2 group", "0 groups", "some", "101%", "-1"):
+    for wrong in ("2 group", "0 groups", "some", "101%", "0%", "0.0%", "-1"):
         with pytest.raises(ConfigError, match=f"'{wrong}' is no budget"):
             load(methods=["ce"], labels_per_class=[wrong])
+
+
+def test_a_budget_is_written_in_one_way(load: Load) -> None:
+    """Or it would stand there twice, in two folders."""
+    ways = {"1 groups": "1 group", "25.0%": "25%", "012.50%": "12.5%", "100%": "all", "100.0%": "all"}
+    ways |= {"33.33333333%": "33.33333333%", "0.5%": "0.5%", "10%": "10%", "10 groups": "10 groups"}
+    for told, one in ways.items():
+        assert load(labels_per_class=[told]).labels_per_class == (one,)
+    for twice in (["1 group", "1 groups"], ["25%", "25.0%"], ["all", "100%"]):
+        with pytest.raises(ConfigError, match="a budget stands there twice"):
+            load(labels_per_class=twice)
+    some = {"method": "sad", "labels_per_class": ["50.0%"]}
+    assert load(methods=["ce", some], labels_per_class=["50%", "all"]).methods[1].at("50%")
 
 
 def test_a_method_has_no_place_at_some_budgets(load: Load) -> None:
@@ -102,6 +124,77 @@ def test_every_method_gets_as_many_trials(load: Load) -> None:
         load(methods=["ce", "sad"], tune=tune)
     with pytest.raises(ConfigError, match=r"no tune\.trials for 'sad'"):
         load(methods=["ce", "sad", "trees"], tune={"dev": ["m00"], "trials": {"ce": [{}]}})
+
+
+def test_a_trial_is_told_once(load: Load) -> None:
+    slow = {"training": {"learning_rate": 0.002}}
+    for trials in ([{}, {}], [slow, {}, {"training.learning_rate": 0.002}]):
+        with pytest.raises(ConfigError, match="one trial of 'ce' stands there twice"):
+            load(tune={"dev": ["m00"], "trials": {"ce": trials}})
+
+
+def test_what_was_chosen_was_chosen_among_the_trials_told(load: Load, tmp_path: Path) -> None:
+    slow, fast = {"training.learning_rate": 0.002}, {"training.learning_rate": 0.008}
+    trials = {name: [{"set": {}, "nll": 1.0}, {"set": slow, "nll": 0.9}] for name in ("ce", "sad")}
+    tree = {"dev": ["m00"], "methods": {"ce": slow, "sad": slow}, "trials": trials}
+    (tmp_path / "tuned.yaml").write_text(yaml.safe_dump(tree))
+
+    def chosen(methods: tuple[str, ...] = ("ce", "sad"), **trials: Any) -> Any:
+        tune = {"dev": ["m00"], "trials": trials} if trials else None
+        config = load(methods=list(methods), tuned="tuned.yaml", tune=tune)
+        assert config.tuned_path is not None
+        return chosen_overrides(config, config.tuned_path)
+
+    nested = {"training": {"learning_rate": 0.002}}
+    for same in (chosen(), chosen(ce=[{}, slow], sad=[{}, slow]), chosen(ce=[nested, {}], sad=[{}, slow])):
+        assert same == ({"ce": slow, "sad": slow}, ("m00",))
+    with pytest.raises(ConfigError, match=r"other trials than `tune` tells, of \['sad'\]") as caught:
+        chosen(ce=[{}, slow], sad=[{}, fast])
+    assert caught.value.inside == "trials.sad" and "0.008" in str(caught.value.expected)
+    with pytest.raises(ConfigError, match=r"other trials than `tune` tells, of \['ce', 'sad'\]"):
+        chosen(ce=[{}], sad=[{}])
+    with pytest.raises(ConfigError, match=r"other trials than `tune` tells, of \['mixup'\]") as caught:
+        chosen(("ce", "sad", "mixup"), ce=[{}, slow], sad=[{}, slow], mixup=[{}, slow])
+    assert caught.value.found == "none"
+
+
+def test_a_key_is_told_once(load: Load) -> None:
+    twice = {"training": {"steps": 9}, "training.steps": 3}
+    told = "an override tells 'training.steps' twice: 9, and 3"
+    for tree in (
+        {"set": twice},
+        {"methods": [{"method": "ce", "set": twice}]},
+        {"tune": {"dev": ["m00"], "trials": {"ce": [{}, twice]}}},
+    ):
+        with pytest.raises(ConfigError, match=told):
+            load(**tree)
+
+
+@pytest.mark.parametrize("key", ["data", "layout", "target", "labels", "labels.table"])
+def test_all_methods_learn_from_the_same(load: Load, plant: Path, tmp_path: Path, key: str) -> None:
+    own = {"name": "other", "method": "ce", "set": {key: "there"}}
+    with pytest.raises(ConfigError, match=f"all methods share '{key}'") as caught:
+        plan_benchmark(load(set={"data": [str(plant)]}, methods=["ce", own]), tmp_path, name="bench")
+    assert caught.value.inside == "methods.other.set"
+
+
+def test_what_a_benchmark_names_is_found_beside_it_and_told_as_it_was_written(tmp_path: Path) -> None:
+    (tmp_path / "benchmarks").mkdir()
+    path = tmp_path / "benchmarks" / "bench.yaml"
+    path.write_text("run: ../configs/run.yaml\ntuned: chosen.yaml\nmethods: [ce]\n")
+    config = load_benchmark(path)
+    assert config.run_path == tmp_path.resolve() / "configs" / "run.yaml"
+    assert config.tuned_path == tmp_path.resolve() / "benchmarks" / "chosen.yaml"
+    told = without_places(config.model_dump(mode="json"))
+    assert (told["run"], told["tuned"]) == ("../configs/run.yaml", "chosen.yaml")
+
+
+def test_no_place_of_one_computer_is_told(load: Load, tmp_path: Path) -> None:
+    table = {"labels": {"table": str(tmp_path / "labels.csv")}, "cache.folder": "cache"}
+    told = without_places(load(set={"data": [str(tmp_path / "plant")], **table}).model_dump(mode="json"))
+    assert told["run"] == "plant.yaml"
+    assert told["set"] == {"data": ["plant"], "labels": {"table": "labels.csv"}, "cache.folder": "cache"}
+    assert str(tmp_path) not in str(told)
 
 
 def test_overrides_are_checked_for_every_method_before_anything_runs(

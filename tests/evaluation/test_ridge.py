@@ -79,3 +79,16 @@ def test_a_single_class_is_all_it_can_say() -> None:
     shares = np.exp(CalibratedRidge(classes=3).fit(values, np.full(5, 2)).logits(values))
     assert (shares.argmax(axis=1) == 2).all()
     assert shares[0, 0] == pytest.approx(FLOOR, rel=1e-2)
+
+
+def test_labels_of_little_weight_teach_little() -> None:
+    values, labels = features(360)
+    unseen, truth = features(300, seed=1)
+    wrong = np.arange(360) % 2 == 0
+    told = np.where(wrong, (labels + 1) % 3, labels)
+    verdicts = [
+        CalibratedRidge(classes=3).fit(values, told, weights).logits(unseen).argmax(axis=1)
+        for weights in (None, np.where(wrong, 0.02, 1.0))
+    ]
+    misled, warned = ((verdict == truth).mean() for verdict in verdicts)
+    assert warned > 0.75 > misled + 0.1

@@ -136,3 +136,15 @@ def test_rare_classes_are_not_drowned() -> None:
     unseen, everything, truth = windows(300, seed=9)
     verdicts = trees.logits(unseen, everything).argmax(axis=1)
     assert (verdicts == 2)[truth == 2].mean() > 0.7
+
+
+def test_labels_of_little_weight_teach_little() -> None:
+    inputs, presence, labels = windows(240)
+    wrong = np.arange(240) % 2 == 0
+    told = np.where(wrong, (labels + 1) % 3, labels)
+    weights = np.where(wrong, 0.02, 1.0)
+    misled = Trees(ENCODINGS, classes=3, trees=TREES).fit(inputs, presence, told)
+    warned = Trees(ENCODINGS, classes=3, trees=TREES).fit(inputs, presence, told, weights)
+    assert accuracy(warned) > 0.85 > accuracy(misled) + 0.1
+    alike = Trees(ENCODINGS, classes=3, trees=TREES).fit(inputs, presence, told, np.ones(240))
+    np.testing.assert_array_equal(alike.logits(inputs, presence), misled.logits(inputs, presence))
