@@ -96,5 +96,5 @@ def test_a_resumed_run_ends_with_the_very_same_weights(
     for record in records + again:
         record.pop("seconds", None)
         record.pop("waited", None)
-            record.pop("idle", None)  # a resumed run cannot know of the steps before
+        record.pop("idle", None)  # a resumed run cannot know of the steps before
     assert again == records[-len(again) :]
