@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -132,8 +132,9 @@ def view_statistics(
     layered: LayeredStudent,
     batches: Iterable[Mapping[str, Tensor]],
     families: Mapping[str, Sequence[Transform]],
+    changed: Callable[[dict[str, Tensor], Tensor], Mapping[str, Tensor]] | None = None,
 ) -> list[dict[str, Tensor]]:
-    """Batch-norm statistics of each joint transform by itself, over plain windows as they were logged.
+    """Batch-norm statistics of each joint transform by itself, over windows as they were logged.
 
     In training a batch norm sees one view at a time (`LayeredStudent.by_view`), but its running statistics
     mix them all, and fit none: a level turned upside down in half of the views has no mean left. What a
@@ -145,6 +146,7 @@ def view_statistics(
         batches: of native samples by modality and `presence`, without augmentation. Each view's statistics
             are plain means over them; a norm that no batch reached keeps the statistics of training.
         families: modality -> its transforms.
+        changed: prepared floats and presence -> augmented floats, for a network whose norms are of such.
 
     Returns:
         M mappings, for `Teacher`.
@@ -152,13 +154,10 @@ def view_statistics(
     networks = [_collecting(layered) for _ in range(layered.transforms)]
     for batch in batches:
         prepared = layered.student.prepare({name: batch[name] for name in layered.student.modalities})
-        for column, name in enumerate(layered.student.modalities):
-            here = batch["presence"][:, column] > 0
-            if int(here.sum()) < 2:
-                continue  # one window has no statistics of its own
-            x = {name: prepared[name][here]}
-            for view, network in enumerate(networks):
-                _observe(network, name, transform_all(x, families, [view])[name])
+        presence = batch["presence"]
+        floats = prepared if changed is None else changed(prepared, presence)
+        for view, network in enumerate(networks):
+            network.observe(transform_all(floats, families, [view]), presence)
     return [_collected(network, layered) for network in networks]
 
 
@@ -178,16 +177,6 @@ def _collecting(layered: LayeredStudent) -> LayeredStudent:
         norm.momentum = None
         norm.train()
     return network
-
-
-def _observe(network: LayeredStudent, modality: str, x: Tensor) -> None:
-    """Run one modality's encoder and auxiliaries, for their statistics only."""
-    maps = network.student.encode(modality, x)
-    if modality in network.modality_auxiliaries:
-        auxiliaries = network.modality_auxiliaries[modality]
-        assert isinstance(auxiliaries, nn.ModuleDict)
-        for auxiliary, feature_map in zip(auxiliaries.values(), maps, strict=True):
-            auxiliary(feature_map)
 
 
 def _collected(network: LayeredStudent, trained: LayeredStudent) -> dict[str, Tensor]:

@@ -5,27 +5,24 @@ Axes: B images, M transforms.
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sensorkd.distillation.augmentation import AugmentationDraw
-from sensorkd.distillation.pretext import transform_all
-from sensorkd.distillation.teacher import Teacher
+from sensorkd.distillation.teacher import Teacher, view_statistics
 from sensorkd.errors import RunError
 from sensorkd.images.config import ImageRunConfig
 from sensorkd.images.network import fresh_network
 from sensorkd.images.run_folder import result_of, run_in
 from sensorkd.models.layered import LayeredStudent
 from sensorkd.models.plain import IMAGE
-from sensorkd.models.plain_layered import LayeredPlain
 from sensorkd.runs.teacher import statistics_batches, trained_network
 from sensorkd.training.batches import WindowSource
-from sensorkd.training.device import created_on, device_named, device_of, moved
+from sensorkd.training.device import device_named, device_of, moved
 from sensorkd.training.step import augmented
 
 __all__ = ["loaded_teacher", "own_teacher", "shared_teacher"]
@@ -101,7 +98,7 @@ def loaded_teacher(
     if kind == "plain":
         return Teacher(network)
     network = network.to(device_named(config.training.device))
-    return Teacher(network, _statistics(cast(LayeredPlain, network), config, images))
+    return Teacher(network, _statistics(network, config, images))
 
 
 def _shared_parts(config: ImageRunConfig) -> dict[str, Any]:
@@ -119,51 +116,20 @@ def _shared_parts(config: ImageRunConfig) -> dict[str, Any]:
     }
 
 
-@torch.no_grad()
 def _statistics(
-    network: LayeredPlain, config: ImageRunConfig, images: WindowSource
+    network: LayeredStudent, config: ImageRunConfig, images: WindowSource
 ) -> list[dict[str, Tensor]]:
-    """Batch-norm statistics of each view, in stages and auxiliaries alike; for `Teacher`.
-
-    `view_statistics` runs what stands beside the trunk of sensors. Here the auxiliaries stand on the trunk.
-    """
-    networks = [copy.deepcopy(network).eval() for _ in range(network.transforms)]
-    for norm in (norm for one in networks for norm in _norms(one).values()):
-        norm.reset_running_stats()
-        norm.momentum = None  # a plain mean over the batches
-        norm.train()
-    for x, presence in _batches(network, config, images):
-        for view, one in enumerate(networks):
-            with created_on(device_of(network)):
-                one(transform_all({IMAGE: x}, {IMAGE: config.family}, [view]), presence)
-    return [
-        {f"{name}.{kind}": value for name, norm in _norms(one).items() for kind, value in _kept(norm).items()}
-        for one in networks
-    ]
-
-
-def _batches(
-    network: LayeredPlain, config: ImageRunConfig, images: WindowSource
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Prepared floats (B, C, 1, H, W) and presence (B, 1), augmented where norms are to be those of such."""
+    """Batch-norm statistics of each view, augmented where norms are to be those of augmented images."""
     chance = torch.Generator().manual_seed(1)
-    for batch in statistics_batches(images):
-        here = moved(batch, device_of(network))
-        prepared = network.student.prepare({IMAGE: here[IMAGE]})
-        if config.training.norms == "augmented":
-            draw = AugmentationDraw(len(here["presence"]), chance)
-            prepared = augmented(prepared, {IMAGE: config.augmentations()}, draw)
-        yield prepared[IMAGE], here["presence"]
 
+    def augment(prepared: dict[str, Tensor], presence: Tensor) -> Mapping[str, Tensor]:
+        draw = AugmentationDraw(len(presence), chance)
+        return augmented(prepared, {IMAGE: config.augmentations()}, draw)
 
-def _norms(network: nn.Module) -> dict[str, nn.modules.batchnorm._BatchNorm]:
-    return {
-        name: module
-        for name, module in network.named_modules()
-        if isinstance(module, nn.modules.batchnorm._BatchNorm)
-    }
-
-
-def _kept(norm: nn.modules.batchnorm._BatchNorm) -> Mapping[str, Tensor]:
-    assert norm.running_mean is not None and norm.running_var is not None
-    return {"running_mean": norm.running_mean, "running_var": norm.running_var}
+    device = device_of(network)
+    return view_statistics(
+        network,
+        (moved(batch, device) for batch in statistics_batches(images)),
+        {IMAGE: config.family},
+        augment if config.training.norms == "augmented" else None,
+    )

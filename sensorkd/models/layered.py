@@ -115,6 +115,19 @@ class LayeredStudent(nn.Module):
         ]
         return LayeredOutput(trunk, modality, [pair[1] for pair in pairs], [pair[0] for pair in pairs])
 
+    def observe(self, prepared: Mapping[str, Tensor], presence: Tensor) -> None:
+        """Run encoders and what stands on them where each modality is present, for their statistics only."""
+        for index, name in enumerate(self.student.modalities):
+            x = prepared[name][presence[:, index] > 0]
+            if len(x) < 2:
+                continue  # one window has no statistics of its own
+            maps = self.student.encode(name, x)
+            if name in self.modality_auxiliaries:
+                auxiliaries = self.modality_auxiliaries[name]
+                assert isinstance(auxiliaries, nn.ModuleDict)
+                for auxiliary, feature_map in zip(auxiliaries.values(), maps, strict=True):
+                    auxiliary(feature_map)
+
     def by_view(
         self, prepared: Mapping[str, Tensor], presence: Tensor, fusion_presence: Tensor, *, views: int
     ) -> LayeredOutput:

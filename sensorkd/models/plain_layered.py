@@ -79,6 +79,12 @@ class LayeredPlain(nn.Module):
         pairs = [auxiliary(feature_map) for auxiliary, feature_map in pairs_of]
         return LayeredOutput(trunk, {}, [pair[1] for pair in pairs], [pair[0] for pair in pairs])
 
+    def observe(self, prepared: Mapping[str, Tensor], presence: Tensor) -> None:
+        """Run the stages and their auxiliaries on the images that are there, for their statistics only."""
+        x = prepared[IMAGE][presence[:, 0] > 0]
+        if len(x) > 1:
+            self({IMAGE: x}, presence.new_ones(len(x), 1))
+
     def by_view(
         self, prepared: Mapping[str, Tensor], presence: Tensor, fusion_presence: Tensor, *, views: int
     ) -> LayeredOutput:

@@ -96,6 +96,10 @@ class AnyLayered(Network, Protocol):
         """The very same student with nothing around it."""
         ...
 
+    def observe(self, prepared: Mapping[str, Tensor], presence: Tensor) -> None:
+        """Run what has batch statistics, auxiliaries included, for these only."""
+        ...
+
     def by_view(
         self, prepared: Mapping[str, Tensor], presence: Tensor, fusion_presence: Tensor, *, views: int
     ) -> LayeredOutput:
