@@ -34,7 +34,7 @@ ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "examples" / "images" / "cifar100_small.yaml"
 METHODS = ("ce", "label_smoothing", "ps_kd", "sad", "lsskd")
 METRICS = ("accuracy", "nll", "ece", "seconds")
-Figure = dict[str, float | None]
+Figure = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -86,12 +86,12 @@ def finished(cells: dict[Cell, ImageRunConfig]) -> dict[Cell, dict[str, Any]]:
 
 
 def figure(values: Sequence[float]) -> Figure:
-    """Mean and half of the 95 % interval of Student's t, which a single seed does not have."""
+    """Mean, half of the 95 % interval of Student's t, which a single seed does not have, and every value."""
     count = len(values)
     half = None
     if count > 1:
         half = float(t.ppf(0.975, count - 1) * np.std(values, ddof=1) / math.sqrt(count))
-    return {"mean": float(np.mean(values)), "half": half, "seeds": count}
+    return {"mean": float(np.mean(values)), "half": half, "by_seed": list(values)}
 
 
 def summary(results: dict[Cell, dict[str, Any]]) -> list[dict[str, Any]]:
@@ -102,9 +102,9 @@ def summary(results: dict[Cell, dict[str, Any]]) -> list[dict[str, Any]]:
             mine = {c.seed: r for c, r in results.items() if (c.method, c.share) == (method, share)}
             plain = {c.seed: r for c, r in results.items() if (c.method, c.share) == ("ce", share)}
             both = sorted(mine.keys() & plain.keys())
-            row: dict[str, Any] = {"labels_share": share, "method": method}
+            row: dict[str, Any] = {"labels_share": share, "method": method, "seeds": sorted(mine)}
             for name in METRICS if mine else ():
-                row[name] = figure([result[name] for result in mine.values()])
+                row[name] = figure([mine[seed][name] for seed in sorted(mine)])
                 if both and method != "ce":
                     row[f"{name}_to_ce"] = figure([mine[seed][name] - plain[seed][name] for seed in both])
             rows += [row] if mine else []
@@ -139,7 +139,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--config", default=str(CONFIG))
     parser.add_argument("--methods", nargs="+", default=METHODS)
     parser.add_argument("--shares", nargs="+", type=float, default=(0.25, 1.0))
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", nargs="+", type=int, default=(0, 1, 2))
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--table", action="store_true", help="print what is there, and run nothing")
     parser.add_argument("--out", type=Path, default=Path("runs/cifar100_small"))
@@ -148,7 +148,7 @@ def main(arguments: list[str] | None = None) -> int:
     # Seeds outside, so that what is there at any time is a whole comparison.
     cells = {
         cell: cell.configured(asked.config, asked.overrides, asked.out)
-        for seed in range(asked.seeds)
+        for seed in asked.seeds
         for share in asked.shares
         for method in asked.methods
         for cell in [Cell(method, share, seed)]

@@ -47,7 +47,9 @@ class Frontend(nn.Module):
 
     def physical(self, samples: Tensor) -> tuple[Tensor, Tensor]:
         """Values in the encoding's unit, and where they are usable (finite and within limits)."""
-        values = samples.to(torch.float32) * self.scale + self.offset
+        values = samples.to(torch.float32)
+        if (self.scale, self.offset) != (1.0, 0.0):
+            values = values * self.scale + self.offset
         # A comparison with NaN is false, so this finds NaN, Inf and values out of range alike.
         return values, (values >= self.low) & (values <= self.high)
 
@@ -114,7 +116,7 @@ class DepthFrontend(Frontend):
         self.reach = reach
 
     def forward(self, samples: Tensor) -> Tensor:
-        """Centre and shrink."""
+        """Shrink and centre."""
         values, usable = self.physical(samples.permute(0, 4, 1, 2, 3))
         foreground = usable & (values > 0)
         mask = foreground.to(torch.float32)
@@ -123,8 +125,9 @@ class DepthFrontend(Frontend):
         values = torch.where(foreground, values, 0.0) if may_be_nan else values * mask
         whole = (1, 2, 3, 4)
         centre = values.sum(whole, keepdim=True) / mask.sum(whole, keepdim=True).clamp(min=1.0)
-        depth = (values - centre) / self.reach * mask
-        return _shrink(torch.cat([mask, depth], dim=1), self.pool)
+        # Centred after the averages, which are linear: there are pool x pool times fewer of them.
+        mask, values = _shrink(mask, self.pool), _shrink(values, self.pool)
+        return torch.cat([mask, (values - centre * mask) / self.reach], dim=1)
 
 
 def _shrink(frames: Tensor, pool: int) -> Tensor:

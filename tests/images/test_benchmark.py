@@ -39,7 +39,7 @@ def run(
 
 def test_a_grid_is_run_once_and_compared_by_seed(tmp_path: Path, capsys: Capture) -> None:
     write_hdf5(tmp_path / "images.h5", train=24, test=12, side=16)
-    grid = ["--methods", "ce", "ce*2", "--shares", "0.5", "--seeds", "2"]
+    grid = ["--methods", "ce", "ce*2", "--shares", "0.5", "--seeds", "0", "1"]
     told, rows = run(tmp_path, *grid, "--jobs", "2")
     assert told.count("done") == 4
     results = {
@@ -49,7 +49,8 @@ def test_a_grid_is_run_once_and_compared_by_seed(tmp_path: Path, capsys: Capture
         ]
         for name in ("ce", "ce_x2")
     }
-    assert [row["method"] for row in rows] == ["ce", "ce*2"]
+    assert [(row["method"], row["seeds"]) for row in rows] == [("ce", [0, 1]), ("ce*2", [0, 1])]
+    assert rows[0]["nll"]["by_seed"] == [result["nll"] for result in results["ce"]]
     differences = [b["nll"] - a["nll"] for a, b in zip(results["ce"], results["ce_x2"], strict=True)]
     assert rows[1]["nll_to_ce"]["mean"] == pytest.approx(sum(differences) / 2)
     # Half of Student's interval of two values: 12.706 s / sqrt(2), with s = |a - b| / sqrt(2).
@@ -65,7 +66,7 @@ def test_a_grid_is_run_once_and_compared_by_seed(tmp_path: Path, capsys: Capture
     assert "| 50% | ce*2 |" in table
     assert "done" not in table
     # One seed has no interval, and what JSON has no word for is not written.
-    grid[-1] = "1"
+    del grid[-1]
     table, rows = run(tmp_path, *grid, "--table", here=capsys)
     assert rows[1]["accuracy"]["half"] is None
     assert "nan" not in table and "±" not in table
@@ -83,7 +84,7 @@ def test_methods_with_a_teacher_have_one_and_numbers_of_another_method_are_left_
         "{format: hdf5, data: images.h5, student: resnet8, teacher_student: resnet14, out: here, "
         "method: {name: lsskd, views: 4, temperature: 3}}"
     )
-    grid = ["--config", str(config), "--methods", "ce", "hsakd", "--shares", "1", "--seeds", "1"]
+    grid = ["--config", str(config), "--methods", "ce", "hsakd", "--shares", "1", "--seeds", "0"]
     _, rows = run(tmp_path, *grid, here=capsys)
     assert [row["method"] for row in rows] == ["ce", "hsakd"]
     folder = tmp_path / "grid" / "hsakd-1-0"

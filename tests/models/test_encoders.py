@@ -63,6 +63,15 @@ def test_video_mixes_time_and_never_windows():
     assert not torch.allclose(reordered.mean(2), before.mean(2), atol=1e-5)
 
 
+def test_video_stays_in_the_layout_that_is_soonest_however_frames_came():
+    encoder = VideoEncoder(2, (4, 6, 8), steps=16).eval()
+    x = torch.randn(2, 2, 16, 12, 8)
+    channels_last = x.contiguous(memory_format=torch.channels_last_3d)
+    for plain, other in zip(encoder(x), encoder(channels_last), strict=True):
+        assert plain.is_contiguous(memory_format=torch.channels_last_3d)
+        assert torch.equal(plain, other)
+
+
 @pytest.mark.parametrize("rank", [1, 3])
 def test_a_map_auxiliary_judges_each_window_by_its_own_map(rank):
     shape = (4, 5, 8) if rank == 1 else (4, 5, 4, 8, 8)

@@ -114,6 +114,17 @@ def test_depth_is_foreground_and_depth_about_its_mean(plain_encoding):
     np.testing.assert_allclose(got.numpy(), slow_depth(samples[..., 0], 250.0, 5000), atol=1e-4)
 
 
+def test_pooled_depth_is_the_mean_of_centred_pixels_about_all_pixels_of_the_window(plain_encoding):
+    rng = np.random.default_rng(2)
+    samples = rng.integers(1000, 4000, (2, 3, 7, 8, 1)).astype(np.uint16)
+    samples[rng.random(samples.shape) < 0.3] = 0
+    got = DepthFrontend(frames(plain_encoding, shape=(7, 8, 1)), pool=2)(torch.from_numpy(samples))
+    # The last row fills no square: it counts for the centre, and is dropped after.
+    pixels = slow_depth(samples[..., 0], 300.0, 5000)[:, :, :, :6]
+    expected = pixels.reshape(2, 2, 3, 3, 2, 4, 2).mean((4, 6))
+    np.testing.assert_allclose(got.numpy(), expected, atol=1e-4)
+
+
 def test_where_a_person_stands_does_not_matter(plain_encoding):
     samples = np.random.default_rng(1).integers(1000, 1500, (2, 3, 6, 8, 1)).astype(np.uint16)
     frontend = DepthFrontend(frames(plain_encoding), pool=2)
