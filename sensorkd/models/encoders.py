@@ -124,7 +124,7 @@ class VideoStage(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, T, H, W) -> (B, width, T / time_stride, H / 2, W / 2)."""
         batch, channels, time, height, width = x.shape
-        # With channels last the reshapes below move nothing, and convolutions on CPUs are sooner.
+        # With channels last the reshapes below move nothing, and CPUs convolve faster.
         x = x.contiguous(memory_format=torch.channels_last_3d)
         frames = self.space(x.transpose(1, 2).reshape(batch * time, channels, height, width))
         wide, height, width = frames.shape[1:]

@@ -80,8 +80,7 @@ class SignalFrontend(Frontend):
 class ImageFrontend(Frontend):
     """(B, T, H, W, C) -> (B, C, T, H / pool, W / pool): colour or thermal frames.
 
-    Each channel minus its training mean, over its training deviation, then averaged over
-    pool x pool pixels.
+    Averaged over pool x pool pixels; each channel minus its training mean, over its training deviation.
     """
 
     mean: Tensor
@@ -95,10 +94,11 @@ class ImageFrontend(Frontend):
         self.register_buffer("std", torch.tensor(stats.std))
 
     def forward(self, samples: Tensor) -> Tensor:
-        """Normalise and shrink."""
+        """Shrink and normalise."""
         values, usable = self.physical(samples.permute(0, 4, 1, 2, 3))
         mean, std = self.mean[:, None, None, None], self.std[:, None, None, None]
-        return _shrink((torch.where(usable, values, mean) - mean) / std, self.pool)
+        # Averages are linear, so what comes after them has pool x pool times fewer pixels.
+        return (_shrink(torch.where(usable, values, mean), self.pool) - mean) / std
 
 
 class DepthFrontend(Frontend):
@@ -125,7 +125,7 @@ class DepthFrontend(Frontend):
         values = torch.where(foreground, values, 0.0) if may_be_nan else values * mask
         whole = (1, 2, 3, 4)
         centre = values.sum(whole, keepdim=True) / mask.sum(whole, keepdim=True).clamp(min=1.0)
-        # Centred after the averages, which are linear: there are pool x pool times fewer of them.
+        # Averages are linear, so what comes after them has pool x pool times fewer pixels.
         mask, values = _shrink(mask, self.pool), _shrink(values, self.pool)
         return torch.cat([mask, (values - centre * mask) / self.reach], dim=1)
 

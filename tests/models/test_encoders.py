@@ -63,7 +63,7 @@ def test_video_mixes_time_and_never_windows():
     assert not torch.allclose(reordered.mean(2), before.mean(2), atol=1e-5)
 
 
-def test_video_stays_in_the_layout_that_is_soonest_however_frames_came():
+def test_video_stays_channels_last_however_frames_came():
     encoder = VideoEncoder(2, (4, 6, 8), steps=16).eval()
     x = torch.randn(2, 2, 16, 12, 8)
     channels_last = x.contiguous(memory_format=torch.channels_last_3d)
