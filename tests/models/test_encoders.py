@@ -52,6 +52,8 @@ def test_a_video_encoder_halves_frames_at_every_stage(steps, height, width):
 
 
 def test_video_mixes_time_and_never_windows():
+    # In two of 5,000 draws of weights nothing passes the last ReLU.
+    torch.manual_seed(0)
     encoder = VideoEncoder(1, (4, 6, 8), steps=8).eval()
     x = torch.randn(2, 1, 8, 8, 8)
     changed = x.clone()
