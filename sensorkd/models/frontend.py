@@ -48,6 +48,7 @@ class Frontend(nn.Module):
     def physical(self, samples: Tensor) -> tuple[Tensor, Tensor]:
         """Values in the encoding's unit, and where they are usable (finite and within limits)."""
         values = samples.to(torch.float32)
+        # Most encodings hold plain units: two passes over all samples are saved, in the exported graph too.
         if (self.scale, self.offset) != (1.0, 0.0):
             values = values * self.scale + self.offset
         # A comparison with NaN is false, so this finds NaN, Inf and values out of range alike.

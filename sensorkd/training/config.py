@@ -30,7 +30,8 @@ class TrainingConfig(BaseModel):
     that momentum is Nesterov's.
     schedule: after the warm-up a half cosine to 0, or `steps`: `decay` times the rate from each of the
     `milestones` on, shares of the steps.
-    precision: bf16 computes convolutions and products in bfloat16, losses in float32.
+    precision: bf16 computes convolutions and products in bfloat16, losses in float32. A CPU that has no
+        instructions for it (`lscpu` tells: avx512_bf16, amx_bf16) is many times slower than in fp32.
     device: auto takes a GPU where there is one.
     norms: what batch-norm statistics ship with the weights: new ones of windows as they were `logged`, or
     `augmented` as in training, or the `running` ones of training, which mix all views.
