@@ -29,6 +29,7 @@ from sensorkd.evaluation.benchmark_workers import Workers
 from sensorkd.images.config import ImageRunConfig
 from sensorkd.images.config_file import load_image_config
 from sensorkd.images.run import finished_run, run_images
+from sensorkd.training.device import slow_precision
 
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "examples" / "images" / "cifar100_small.yaml"
@@ -153,6 +154,8 @@ def main(arguments: list[str] | None = None) -> int:
         for method in asked.methods
         for cell in [Cell(method, share, seed)]
     }
+    if not asked.table and (slow := slow_precision(next(iter(cells.values())).training)):
+        print(f"note: {slow}", file=sys.stderr)
     failed = [] if asked.table else run_all(list(cells.values()), asked.jobs)
     rows = summary(finished(cells))
     print(table(rows))

@@ -7,6 +7,7 @@ A run that was cut off goes on where it was; one that is finished tells its resu
 
 import argparse
 import json
+import sys
 
 from sensorkd.errors import SensorkdError
 from sensorkd.images.config_file import load_image_config
@@ -25,8 +26,11 @@ def main(arguments: list[str] | None = None) -> int:
         if step % 100 == 0 or step == steps:
             print(f"\r{step}/{steps}", end="", flush=True)
 
+    def note(text: str) -> None:
+        print(f"note: {text}", file=sys.stderr)
+
     try:
-        result = run_images(load_image_config(asked.config, overrides), on_step=tell)
+        result = run_images(load_image_config(asked.config, overrides), on_note=note, on_step=tell)
     except SensorkdError as error:
         print(error)
         return error.exit_code

@@ -22,6 +22,7 @@ from sensorkd.models.plain import IMAGE
 from sensorkd.models.student import Student
 from sensorkd.training.batches import ArrayDataset
 from sensorkd.training.cross_validation import settled
+from sensorkd.training.device import slow_precision
 from sensorkd.training.inference import predict_labelled
 from sensorkd.training.log import TrainingLog
 from sensorkd.training.loop import train
@@ -32,13 +33,16 @@ __all__ = ["finished_run", "run_images"]
 
 TEACHER = "teacher"  # in log and result
 OnStep = Callable[[int, int, Mapping[str, float]], None]
+OnNote = Callable[[str], None]
 
 
-def run_images(config: ImageRunConfig, *, on_step: OnStep | None = None) -> dict[str, Any]:
+def run_images(
+    config: ImageRunConfig, *, on_note: OnNote | None = None, on_step: OnStep | None = None
+) -> dict[str, Any]:
     """The result of a run: read where it is finished, taken up where it was cut off, else trained.
 
     A method with a teacher trains that first, in `<run>/teacher`, an image run like any other; `on_step` is
-    told of both.
+    told of both. `on_note` is told what a user should know.
 
     Returns:
         accuracy, macro_f1, nll, ece on the test images, seconds of training, parameters, and what was run;
@@ -53,12 +57,16 @@ def run_images(config: ImageRunConfig, *, on_step: OnStep | None = None) -> dict
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / ".lock", timeout=0):
-            return finished_run(config) or _run(folder, config, on_step)
+            return finished_run(config) or _run(folder, config, on_note, on_step)
     except Timeout as error:
         raise RunError("another process is at this run", file=folder, mend="let it end") from error
 
 
-def _run(folder: Path, config: ImageRunConfig, on_step: OnStep | None) -> dict[str, Any]:
+def _run(
+    folder: Path, config: ImageRunConfig, on_note: OnNote | None, on_step: OnStep | None
+) -> dict[str, Any]:
+    if on_note and (slow := slow_precision(config.training)):
+        on_note(slow)
     begun = is_begun(config)
     images = open_images(
         Path(config.data), config.format, side=config.side, fit=config.fit, threads=config.threads
@@ -86,7 +94,9 @@ def _run(folder: Path, config: ImageRunConfig, on_step: OnStep | None) -> dict[s
     if config.has_teacher:
         recipe = _taught(recipe, config, labelled, len(images.classes), log, on_step)
     if unlabelled is not None:
-        recipe = settled(recipe, network, labelled, None, records=log.records(), on_record=log.write)
+        recipe = settled(
+            recipe, network, labelled, None, records=log.records(), on_record=log.write, on_note=on_note
+        )
     student = train(
         network,
         labelled,

@@ -19,6 +19,7 @@ from sensorkd.runs.stats import channel_stats
 from sensorkd.runs.teacher import STATE, stats_of_teacher, teacher_for
 from sensorkd.training.batches import ArrayDataset
 from sensorkd.training.cross_validation import settled
+from sensorkd.training.device import slow_precision
 from sensorkd.training.log import TrainingLog
 from sensorkd.training.loop import Recipe, train
 from sensorkd.training.priors import effective_prior, sampled_prior
@@ -57,6 +58,8 @@ def train_run(
     planned = plan_run(config)
     for note in planned.notes:
         tell(note)
+    if slow := slow_precision(config.training):
+        tell(slow)
     data = _read(planned, config, on_read, tell)
     run = _described(folder, planned, config, data)
     if resume:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sensorkd.errors import ConfigError
 from sensorkd.training.config import TrainingConfig
 
-__all__ = ["autocast_for", "created_on", "device_named", "device_of", "moved"]
+__all__ = ["autocast_for", "created_on", "device_named", "device_of", "moved", "slow_precision"]
 
 
 def device_named(name: str) -> torch.device:
@@ -55,3 +55,19 @@ def autocast_for(config: TrainingConfig, device: torch.device) -> contextlib.Abs
     if config.precision == "fp32":
         return contextlib.nullcontext()
     return torch.autocast(device.type, torch.bfloat16)
+
+
+def slow_precision(config: TrainingConfig) -> str | None:
+    """What a user should know where this computer runs the precision that is asked for more slowly than fp32.
+
+    None where nothing is known against it. An x86 CPU without AVX-512 has no kernels for bfloat16, and torch
+    falls back to its reference.
+    """
+    if config.precision == "fp32" or device_named(config.device).type != "cpu":
+        return None
+    if torch.backends.cpu.get_cpu_capability() != "AVX2":
+        return None
+    return (
+        "training.precision is bf16, for which this CPU has no instructions (it has AVX2 and no AVX-512): "
+        "steps take many times as long as with training.precision=fp32"
+    )

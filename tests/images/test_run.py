@@ -63,6 +63,19 @@ def test_colours_are_learned_and_the_result_is_told(data: Path, tmp_path: Path) 
     assert run_images(config, on_step=lambda *_: pytest.fail("trained again")) == result
 
 
+def test_a_run_notes_what_its_labels_cannot_tell_and_what_its_cpu_is_slow_at(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: "AVX2")
+    notes: list[str] = []
+    training = {"precision": "bf16"}
+    config = configured(data, tmp_path, method={"name": "lsskd"}, labels_share=0.5, training=training)
+    run_images(config, on_note=notes.append)
+    precision, guesses = notes
+    assert "training.precision=fp32" in precision
+    assert "doubt" in guesses
+
+
 def works_alone(name: str) -> bool:
     return METHODS[name].teacher == "none"
 

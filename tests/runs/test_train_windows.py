@@ -155,6 +155,19 @@ def test_a_lesson_that_no_window_was_sure_enough_for_is_noted(press: Path, tmp_p
     assert told.startswith("pseudo ") and "lower method.threshold" in told
 
 
+def test_a_precision_that_this_computer_is_slow_at_is_noted(
+    press: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: "AVX2")
+    notes: list[str] = []
+    training = {**SHORT, "precision": "bf16"}
+    train_run(
+        press_config(press, tmp_path / "run", split=SPLIT, training=training, method={"name": "ce"}),
+        on_note=notes.append,
+    )
+    assert sum("training.precision=fp32" in note for note in notes) == 1
+
+
 def report_page(run: Run) -> str:
     path = run.folder / "report.html"
     write_report(run, path)

@@ -19,7 +19,7 @@ from sensorkd.models.plain import IMAGE, plain_student
 from sensorkd.models.plain_layered import layered_plain
 from sensorkd.training.auxiliaries import with_auxiliaries_of
 from sensorkd.training.config import TrainingConfig
-from sensorkd.training.device import autocast_for, device_named
+from sensorkd.training.device import autocast_for, device_named, slow_precision
 from sensorkd.training.optimiser import optimiser_for
 from sensorkd.training.order import Draw
 from sensorkd.training.recipe import Recipe
@@ -41,6 +41,17 @@ def test_precision_is_that_of_products(precision: str, dtype: torch.dtype) -> No
     config = TrainingConfig.model_validate({"precision": precision})
     with autocast_for(config, torch.device("cpu")):
         assert nn.Linear(2, 2)(torch.ones(1, 2)).dtype == dtype
+
+
+@pytest.mark.parametrize(
+    ("precision", "cpu", "slow"), [("bf16", "AVX2", True), ("bf16", "AVX512", False), ("fp32", "AVX2", False)]
+)
+def test_bf16_is_told_to_be_slow_where_the_cpu_has_no_instructions_for_it(
+    precision: str, cpu: str, slow: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: cpu)
+    told = slow_precision(TrainingConfig.model_validate({"precision": precision}))
+    assert (told is not None and "training.precision=fp32" in told) == slow
 
 
 def method_of(name: str) -> Method:
