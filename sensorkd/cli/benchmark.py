@@ -52,6 +52,8 @@ def run(
 ) -> None:
     """Compare methods at several label budgets, on groups that were never seen.
 
+    Several benchmarks run one after the other, and a table tells each method's lead on all of them.
+
     Finished cells are not run again, and one that was cut off goes on: the same command continues.
 
     Example: sensorkd benchmark examples/benchmarks/plant.yaml --jobs 2 --out runs/plant-benchmark
@@ -76,14 +78,20 @@ def run(
         else:
             folder = out if len(configs) == 1 else out / path.stem
         if tune:
-            result, text, fell = _tuned(path, folder, jobs, budget_hours)
+            found, text, fell = _tuned(path, folder, jobs, budget_hours)
         elif report_only:
-            result, text, fell = _reported(path, folder, reference)
+            found, text, fell = _reported(path, folder, reference)
         else:
-            result, text, fell = _benchmarked(path, folder, jobs, only or [], budget_hours)
-        told[path.stem], failed = result, failed or fell
+            found, text, fell = _benchmarked(path, folder, jobs, only or [], budget_hours)
+        told[path.stem], failed = found, failed or fell
         texts.append(text if len(configs) == 1 else f"{path.stem}\n\n{text}")
-    emit(told[names[0]] if len(configs) == 1 else told, "\n\n".join(texts), as_json=as_json)
+    result: dict[str, Any] = told[names[0]] if len(configs) == 1 else {"benchmarks": told}
+    if len(configs) > 1 and not tune:
+        from sensorkd.evaluation.benchmark_across import across_text, side_by_side
+
+        result["across"] = side_by_side(told)
+        texts += [across_text(result["across"], names)] if result["across"] else []
+    emit(result, "\n\n".join(texts), as_json=as_json)
     if failed:
         raise typer.Exit(1)
 

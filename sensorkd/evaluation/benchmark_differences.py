@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sensorkd.evaluation.benchmark_intervals import compared, drawn_scores, interval, make_draws
+from sensorkd.evaluation.benchmark_intervals import (
+    compared,
+    drawn_scores,
+    interval,
+    make_draws,
+    students_t,
+)
 from sensorkd.evaluation.benchmark_judged import JudgedRow, Place
 from sensorkd.evaluation.benchmark_scores import scores
 
@@ -52,8 +58,17 @@ class Pair:
         draws = make_draws(len(seeds), len(groups))
         limits = interval(drawn_scores(first, draws) - drawn_scores(second, draws))
         means = (scores(first.sum(axis=1)) - scores(second.sum(axis=1))).mean(axis=0)
+        by_group = (scores(first) - scores(second)).mean(axis=0)
+        over_groups = students_t(by_group)
         figures = {
-            name: {"mean": float(means[index]), "interval": limits[index], "ahead": ahead, "behind": behind}
+            name: {
+                "mean": float(means[index]),
+                "interval": limits[index],
+                "mean_of_groups": float(by_group[:, index].mean()),
+                "students_t": over_groups[index],
+                "ahead": ahead,
+                "behind": behind,
+            }
             for index, (name, (ahead, behind)) in enumerate(compared(first, second).items())
         }
         return {

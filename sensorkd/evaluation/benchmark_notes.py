@@ -7,12 +7,12 @@ from typing import Any
 
 from sensorkd.evaluation.benchmark_budgets import labels_told
 from sensorkd.evaluation.benchmark_code import UNKNOWN
+from sensorkd.evaluation.benchmark_intervals import FEW_GROUPS
 from sensorkd.evaluation.benchmark_plan import Plan
 from sensorkd.evaluation.benchmark_results import ALL
 
 __all__ = ["notes_on"]
 
-FEW_GROUPS = 10
 # Seconds by those of the other method, from which on two times pass for equal.
 EQUAL = (0.8, 1.25)
 Row = Mapping[str, Any]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sensorkd.evaluation.benchmark_budgets import labels_told
+from sensorkd.evaluation.benchmark_intervals import FEW_GROUPS
 from sensorkd.evaluation.benchmark_results import ALL, Results
 from sensorkd.evaluation.tables import text_table
 
@@ -13,10 +14,15 @@ __all__ = ["results_text"]
 
 
 def results_text(results: Results) -> str:
-    """The table, differences to the reference, times that were made equal, and notes."""
+    """The table, differences to the reference, times that were made equal, and notes.
+
+    Where groups are few, differences also by Student's t over them.
+    """
     parts = [_table(results)]
     if any(item["sensors"] == ALL for item in results.differences):
         parts.append(_differences(results))
+    if any(_of_few_groups(item) for item in results.differences):
+        parts.append(_over_groups(results))
     lines = [
         f"{item['method']}, {labels_told(item['labels_per_class'])}: {item['steps']} steps take the time of "
         f"{item['with']}, of which a step takes {item['ratio']:.2f} times as long"
@@ -81,6 +87,33 @@ def _differences(results: Results) -> str:
         "and worse"
     )
     return f"{text_table(header, rows)}\n{told}"
+
+
+def _of_few_groups(item: Mapping[str, Any]) -> bool:
+    return bool(item["sensors"] == ALL and 1 < item["groups"] < FEW_GROUPS)
+
+
+def _over_groups(results: Results) -> str:
+    """Differences as so few groups tell them: percentiles of a bootstrap are too narrow there."""
+    header = [f"less {results.reference}, by Student's t over groups", "labels", "groups"]
+    header += [text for name in ("accuracy", "macro-F1", "NLL") for text in (name, "95 %")]
+    rows = [
+        [
+            item["method"],
+            item["labels_per_class"],
+            item["groups"],
+            *_over(item["accuracy"], "{:+.3f}"),
+            *_over(item["macro_f1"], "{:+.3f}"),
+            *_over(item["nll"], "{:+.2f}"),
+        ]
+        for item in results.differences
+        if _of_few_groups(item)
+    ]
+    return text_table(header, rows)
+
+
+def _over(figure: Mapping[str, Any], how: str) -> tuple[str, str]:
+    return _with_interval({"mean": figure["mean_of_groups"], "interval": figure["students_t"]}, how)
 
 
 def _ahead(item: Mapping[str, Any], metric: str) -> str:

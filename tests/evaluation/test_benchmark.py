@@ -571,6 +571,25 @@ def test_a_part_of_the_grid_is_named_by_what_it_holds(
     table = capsys.readouterr().out
     assert table.splitlines()[0].split()[:3] == ["method", "labels", "sensors"]
     assert "less ce" in table and "3 groups by machine in 2 folds" in table
+    assert "less ce, by Student's t over groups" in table
+
+
+def test_several_benchmarks_end_in_a_table_of_them_all(
+    place: Path, done: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = place / "other.yaml"
+    shutil.copy(place / "little.yaml", other)
+    for name in ("little", "other"):
+        shutil.copytree(done, tmp_path / name)
+    command = ["benchmark", str(place / "little.yaml"), str(other), "--out", str(tmp_path), "--report-only"]
+    assert main([*command, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert list(told["benchmarks"]) == ["little", "other"]
+    (sad,) = told["across"]
+    assert (sad["method"], sad["of"]) == ("sad", len(sad["places"]))
+    assert {place["benchmark"] for place in sad["places"]} == {"little", "other"}
+    assert main(command) == 0
+    assert "macro-F1 less that of ce, by data set and labels a class" in capsys.readouterr().out
 
 
 def test_the_shipped_benchmark_of_the_simulated_plant_runs(tmp_path: Path, plant: Path) -> None:

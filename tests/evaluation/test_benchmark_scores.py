@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import ttest_1samp
 
-from sensorkd.evaluation.benchmark_intervals import Draws, compared, drawn_scores, interval, make_draws
+from sensorkd.evaluation.benchmark_intervals import (
+    Draws,
+    compared,
+    drawn_scores,
+    interval,
+    make_draws,
+    students_t,
+)
 from sensorkd.evaluation.benchmark_scores import METRICS, scores, tally
 from sensorkd.training.metrics import classification_metrics
 
@@ -113,3 +121,27 @@ def test_seeds_widen_the_interval() -> None:
     unlike = [[(g[0] - np.log(np.exp(g[0]).sum(axis=1, keepdims=True)), g[1]) for g in s] for s in unlike]
     low, high = interval(drawn_scores(tallies_of(unlike), fixed))[0]
     assert high - low > 0.1
+
+
+def test_few_groups_are_told_by_students_t_which_is_wider_than_the_percentiles() -> None:
+    tallies = tallies_of([a_seed(0), a_seed(1)])
+    by_group = scores(tallies).mean(axis=0)
+    found = np.array(students_t(by_group))
+    reference = ttest_1samp(by_group, 0.0).confidence_interval(0.95)
+    assert found[:, 0] == pytest.approx(reference.low)
+    assert found[:, 1] == pytest.approx(reference.high)
+    mean = by_group.mean(axis=0)
+    assert ((found[:, 0] < mean) & (mean < found[:, 1])).all()
+    assert students_t(by_group[:1]) == [None] * 4
+
+
+def test_five_groups_have_percentiles_too_narrow_by_a_third() -> None:
+    """Of a mean over groups; seeds are the same."""
+    values = np.random.default_rng(0).normal(size=(400, 5))
+    times = make_draws(1, 5).groups
+    widths = []
+    for of_groups in values:
+        low, high = np.percentile(times @ of_groups / 5, [2.5, 97.5])
+        ((first, last),) = students_t(of_groups[:, None])
+        widths.append((high - low) / (last - first))
+    assert 0.6 < np.median(widths) < 0.67
