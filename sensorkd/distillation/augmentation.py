@@ -1,6 +1,7 @@
 """Random changes that keep the class, drawn once a window and shared by all its views and modalities.
 
-They act on prepared floats. Axes: B batch, C channel, T time, H height, W width.
+They act on prepared floats, on whatever device; numbers are drawn on the CPU. Axes: B batch, C channel,
+T time, H height, W width.
 """
 
 from __future__ import annotations
@@ -80,9 +81,9 @@ class TimeWarp:
 
     def __call__(self, x: Tensor, draw: AugmentationDraw) -> Tensor:
         """(B, C, T[, H, W]) -> the same shape."""
-        position = draw.time_positions(x.shape[2], crop=self.crop, warp=self.warp)
+        position = draw.time_positions(x.shape[2], crop=self.crop, warp=self.warp).to(x.device)
         if x.dim() == 5:
-            rows = torch.arange(x.shape[0])[:, None]
+            rows = torch.arange(x.shape[0], device=x.device)[:, None]
             return x.transpose(1, 2)[rows, position.round().long()].transpose(1, 2)
         low = position.floor().long()
         high = (low + 1).clamp(max=x.shape[2] - 1)
@@ -100,7 +101,7 @@ class Scale:
 
     def __call__(self, x: Tensor, draw: AugmentationDraw) -> Tensor:
         """(B, C, T, ...) -> the same shape."""
-        return x * (1 + self.amount * draw.uniform(*[1] * (x.dim() - 1)))
+        return x * (1 + self.amount * draw.uniform(*[1] * (x.dim() - 1)).to(x.device))
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ class Gain:
 
     def __call__(self, x: Tensor, draw: AugmentationDraw) -> Tensor:
         """(B, C, T, ...) -> the same shape."""
-        return x * 10 ** (self.decibels / 20 * draw.uniform(*[1] * (x.dim() - 1)))
+        return x * 10 ** (self.decibels / 20 * draw.uniform(*[1] * (x.dim() - 1)).to(x.device))
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ class OffsetShift:
 
     def __call__(self, x: Tensor, draw: AugmentationDraw) -> Tensor:
         """(B, C, T, ...) -> the same shape."""
-        return x + self.amount * draw.uniform(*[1] * (x.dim() - 1))
+        return x + self.amount * draw.uniform(*[1] * (x.dim() - 1)).to(x.device)
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ class Noise:
 
     def __call__(self, x: Tensor, draw: AugmentationDraw) -> Tensor:
         """(B, C, T, ...) -> the same shape."""
-        return x + self.amount * draw.normal(*x.shape[1:])
+        return x + self.amount * draw.normal(*x.shape[1:]).to(x.device)
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,7 @@ class Rotation:
         zero = torch.zeros(draw.batch)
         a, b, c = axis.unbind(1)
         skew = torch.stack([zero, -c, b, c, zero, -a, -b, a, zero], dim=1).reshape(-1, 3, 3)
-        turned: Tensor = torch.matrix_exp(skew) @ x
+        turned: Tensor = torch.matrix_exp(skew).to(x.device) @ x
         return turned
 
 
@@ -172,5 +173,5 @@ class FrameShift:
         # affine_grid counts a frame as 2 wide.
         theta[:, :, 2] = 2 * self.share * draw.uniform(2)
         flat = x.reshape(batch, channels * time, height, width)
-        grid = F.affine_grid(theta, list(flat.shape), align_corners=False)
+        grid = F.affine_grid(theta.to(x.device), list(flat.shape), align_corners=False)
         return F.grid_sample(flat, grid, align_corners=False).reshape(x.shape)

@@ -90,6 +90,11 @@ class Snapshot(_Kept):
         super().__init__(layered)
         self.every = every
 
+    def recall(self, sight: Sight, *, step: int = 0) -> Said:
+        """As any, but trusted from its first copy on: before, it is the network that nobody has taught."""
+        said = super().recall(sight, step=step)
+        return said if step >= self.every else Said(said.output, torch.zeros_like(sight.presence[:, 0]))
+
     def observe(self, layered: LayeredStudent, step: int) -> None:
         """Copy the weights every `every` steps."""
         if step % self.every == 0:

@@ -219,6 +219,7 @@ def _kept(
         "inputs": list(encodings),
         "sensors": names,
         "groups": groups,
+        "strange": dict(windows.strange),
         "metrics": {name: _metrics(item, windows.labels) for name, item in logp.items()},
         "confusion": {name: _by_group(item, windows.labels, numbers, groups) for name, item in logp.items()},
     }

@@ -10,7 +10,7 @@ from sensorkd.recordings import Recording
 from sensorkd.runs.config import RunConfig
 from sensorkd.windows.splits import fold_of_groups
 
-__all__ = ["check_unseen", "folds_of", "group_of", "labelled_groups"]
+__all__ = ["check_unseen", "folds_of", "group_of", "groups_within", "labelled_groups"]
 
 Fold = tuple[str, ...]
 
@@ -43,6 +43,14 @@ def folds_of(recordings: Sequence[Recording], config: RunConfig, turns: TurnsCon
 def labelled_groups(recordings: Sequence[Recording], config: RunConfig, by: str) -> Fold:
     """Those with a label of the target."""
     return tuple(sorted({group_of(item, by) for item in recordings if config.target in item.tracks}))
+
+
+def groups_within(recordings: Sequence[Recording], by: str, run_by: str) -> dict[str, frozenset[str]]:
+    """Group -> groups by another identity that its recordings are of."""
+    found: dict[str, set[str]] = {}
+    for recording in recordings:
+        found.setdefault(group_of(recording, by), set()).add(group_of(recording, run_by))
+    return {name: frozenset(parts) for name, parts in found.items()}
 
 
 def check_unseen(trained: Iterable[str], judged: Iterable[str], *, file: object = None) -> None:

@@ -15,7 +15,7 @@ from sensorkd.evaluation.benchmark_budgets import budget_overrides, labels_told
 from sensorkd.evaluation.benchmark_chosen import chosen_overrides
 from sensorkd.evaluation.benchmark_config import BenchmarkConfig, as_name
 from sensorkd.evaluation.benchmark_entries import MethodEntry
-from sensorkd.evaluation.benchmark_folds import folds_of, group_of, labelled_groups
+from sensorkd.evaluation.benchmark_folds import folds_of, group_of, groups_within, labelled_groups
 from sensorkd.evaluation.benchmark_overrides import (
     as_overrides,
     check_methods_own,
@@ -96,7 +96,8 @@ class Plan:
     """cells: seed by seed, so that a benchmark cut off has complete rows of few seeds.
 
     by: the identity that is held out. groups: all there are. labelled: those with a label of the target.
-    folds: those held out in each. tuned: label -> overrides that were chosen, on the groups `tuned_on`.
+    within: group -> groups of the run's own split that it has a part in. folds: groups held out in each.
+    tuned: label -> overrides that were chosen, on the groups `tuned_on`.
     left_out: what was wrong with files that cannot be opened.
     """
 
@@ -106,6 +107,7 @@ class Plan:
     by: str
     groups: tuple[str, ...]
     labelled: tuple[str, ...]
+    within: Mapping[str, frozenset[str]]
     folds: tuple[tuple[str, ...], ...]
     cells: tuple[Cell, ...]
     tuned: Mapping[str, Mapping[str, Any]]
@@ -154,6 +156,7 @@ def plan_benchmark(config: BenchmarkConfig, out: Path, *, name: str, tuned: bool
         by,
         groups,
         labelled_groups(recordings, base, by),
+        groups_within(recordings, by, base.split.by),
         tuple(folds),
         cells,
         chosen,

@@ -18,6 +18,7 @@ from sensorkd.evaluation.benchmark_portable import without_places
 from sensorkd.evaluation.benchmark_results import ALL, Results
 from sensorkd.evaluation.benchmark_scores import METRICS, scores, windows_in
 from sensorkd.evaluation.benchmark_time import EqualTime
+from sensorkd.windows.labels import counted
 
 __all__ = ["summarise"]
 
@@ -56,6 +57,7 @@ def summarise(
     ]
     notes += _unlike_without(judged, reference)
     notes += notes_on(plan, groups, rows)
+    notes += _not_judged(cells)
     told_of = (line for _, told in cells for line in told.get("left_out", ()))  # earlier versions told none
     config = plan.config.model_dump(mode="json")
     return Results(
@@ -96,6 +98,15 @@ def _unlike_without(judged: Mapping[Place, JudgedRow], reference: str) -> list[s
                 f"{pair.unlike_told()}"
             )
     return notes
+
+
+def _not_judged(cells: Sequence[tuple[Cell, Mapping[str, Any]]]) -> list[str]:
+    """Windows that no row counts, fold by fold; earlier versions had none."""
+    told = {cell.fold: strange for cell, item in cells if (strange := item.get("strange"))}
+    return [
+        f"not judged in fold {fold}, for no group that is trained on has their class: {counted(strange)}"
+        for fold, strange in sorted(told.items())
+    ]
 
 
 def _row(place: Place, row: JudgedRow) -> dict[str, Any]:

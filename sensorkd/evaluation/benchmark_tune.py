@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from sensorkd.evaluation.benchmark_scores import HIGHER_IS_BETTER
 from sensorkd.evaluation.tables import text_table
 from sensorkd.runs.config import SplitConfig
 
-__all__ = ["TUNED", "Tuned", "tune_benchmark", "tuned_text"]
+__all__ = ["TUNED", "Tuned", "dev_groups", "tune_benchmark", "tuned_text"]
 
 TUNED = "tuned.yaml"
 
@@ -77,7 +77,7 @@ def tune_benchmark(
         for changes in trials:
             check_methods_own(flattened(changes), f"tune.trials.{name}")
     plan = plan_benchmark(config, out, name=Path(path).stem, tuned=False)
-    dev, held_out, number = _dev_groups(plan, config.tune)
+    dev, held_out, number = dev_groups(plan, config.tune)
     cells = tuple(_cells(plan, config, config.tune, dev, held_out, number))
     grid = dataclasses.replace(plan, cells=cells, out=out / "tune", name=f"{plan.name}, trials")
     grid.out.mkdir(parents=True, exist_ok=True)
@@ -90,8 +90,13 @@ def tune_benchmark(
     return tuned, progress
 
 
-def _dev_groups(plan: Plan, tune: TuneConfig) -> tuple[tuple[str, ...], tuple[str, ...], int]:
-    """Dev groups, and the fold whose test groups are held out: the first that tests none of them."""
+def dev_groups(plan: Plan, tune: TuneConfig) -> tuple[tuple[str, ...], tuple[str, ...], int]:
+    """Dev groups, and the fold (with its number) that is held out: the first that tests none of them.
+
+    Raises:
+        SplitError: no such group, none with a label, nothing left to train on, or a group of the run's own
+            split that would be trained on and judged.
+    """
     if isinstance(tune.dev, tuple):
         for name in tune.dev:
             if name not in plan.groups:
@@ -106,6 +111,7 @@ def _dev_groups(plan: Plan, tune: TuneConfig) -> tuple[tuple[str, ...], tuple[st
                 )
         for number, fold in enumerate(plan.folds):
             if not set(fold) & set(tune.dev):
+                _check_apart(plan, tune.dev, fold)
                 return tune.dev, fold, number
         raise SplitError(
             "every fold tests a dev group",
@@ -120,7 +126,38 @@ def _dev_groups(plan: Plan, tune: TuneConfig) -> tuple[tuple[str, ...], tuple[st
     if count < 1:
         raise SplitError("no group is left to train on", inside="tune.dev", found=others)
     drawn = np.random.default_rng(0).choice(len(others), count, replace=False)
-    return tuple(others[index] for index in sorted(drawn.tolist())), held_out, 0
+    dev = _with_kin(plan, [others[index] for index in sorted(drawn.tolist())], held_out)
+    if not set(others) - set(dev):
+        raise SplitError("no group is left to train on", inside="tune.dev", found=others)
+    return dev, held_out, 0
+
+
+def _parts(plan: Plan, names: Iterable[str]) -> frozenset[str]:
+    """Groups of the run's own split that some groups of the benchmark have a part in."""
+    return frozenset().union(*(plan.within[name] for name in names))
+
+
+def _with_kin(plan: Plan, dev: Sequence[str], held_out: Sequence[str]) -> tuple[str, ...]:
+    """Dev groups and all others that the run's own split would keep on one side with them."""
+    found = set(dev)
+    for _ in plan.groups:
+        parts = _parts(plan, found)
+        found |= {name for name in plan.groups if name not in held_out and plan.within[name] & parts}
+    return tuple(name for name in plan.groups if name in found)
+
+
+def _check_apart(plan: Plan, dev: Sequence[str], held_out: Sequence[str]) -> None:
+    """The run says what must not stand on two sides; dev groups of a finer split may put it there."""
+    missing = [name for name in _with_kin(plan, dev, held_out) if name not in dev]
+    if missing:
+        both = sorted(_parts(plan, dev) & _parts(plan, missing))
+        raise SplitError(
+            "one group stands on both sides",
+            inside="tune.dev",
+            found=f"{both[:3]} in dev and in training",
+            expected="as `split.by` of the run says, every such group on one side only",
+            mend=f"name {missing[:3]} in `tune.dev` as well, or split by the run's own identity",
+        )
 
 
 def _cells(

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,8 @@ DECIDING = (
 class Judged:
     """W labelled windows of held-out groups. labels: (W,). groups: W names. id: (W,), as in the plan.
 
-    left_out: what was wrong with files that could not be opened or read.
+    left_out: what was wrong with files that could not be opened or read. strange: class that no training
+    group has -> its windows, which are not judged.
     """
 
     arrays: WindowSet
@@ -39,6 +40,7 @@ class Judged:
     groups: tuple[str, ...]
     classes: tuple[str, ...]
     left_out: tuple[str, ...] = ()
+    strange: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def id(self) -> NDArray[np.uint64]:
@@ -117,7 +119,14 @@ def _read(asked: _Asked) -> _Found:
         )
     groups = tuple(planned.groups[row] for row in rows)
     left_out = tuple(map(str, (*planned.failed, *reading.failed)))
-    windows = Judged(reading.windows.select(kept), planned.labels[rows], groups, planned.classes, left_out)
+    windows = Judged(
+        reading.windows.select(kept),
+        planned.labels[rows],
+        groups,
+        planned.classes,
+        left_out,
+        planned.strange[asked.side],
+    )
     return _Found(windows, dict(planned.encodings), planned.classes)
 
 

@@ -26,8 +26,8 @@ class MiniRocketRidge:
 
     Inputs that are sampled alike (as many steps of the same rate and span) are channels of one series, as
     published; `features` are shared evenly among such series. An absent input is 0, which is its mean, and a
-    column of its own says that it is absent. As published the kernels add up to
-    0, so that a level shows only where the window ends, unlike in the features of `Trees`.
+    column of its own says that it is absent; one that no labelled window has stays absent. As published the
+    kernels add up to 0, so that a level shows only where the window ends, unlike in the features of `Trees`.
 
     Example: `MiniRocketRidge(encodings, only=["acceleration"], classes=3).fit(inputs, presence, labels)`
 
@@ -105,9 +105,13 @@ class MiniRocketRidge:
 
 @dataclass(frozen=True)
 class _Series:
-    """Inputs that are sampled alike. centre, spread: (D,) that its features are standardised by."""
+    """Inputs that are sampled alike. met: (inputs,) whether a window that it was fitted to has each.
+
+    centre, spread: (D,) that its features are standardised by.
+    """
 
     scales: tuple[ChannelScale, ...]
+    met: NDArray[np.bool_]
     kernels: RocketKernels
     centre: NDArray[np.float32]
     spread: NDArray[np.float32]
@@ -132,11 +136,14 @@ class _Series:
         kernels = RocketKernels.fit(signals, features=features, seed=seed)
         found = kernels.features(signals)
         spread = found.std(axis=0)
-        series = cls(scales, kernels, found.mean(axis=0), np.where(spread > 0, spread, 1).astype(np.float32))
+        spread = np.where(spread > 0, spread, 1).astype(np.float32)
+        series = cls(scales, np.atleast_1d(present.any(axis=0)), kernels, found.mean(axis=0), spread)
         return series, series._standardised(found, present)
 
     def features(self, windows: Sequence[NDArray[Any]], present: NDArray[np.bool_]) -> NDArray[np.float32]:
         """(W, D + inputs): standardised, then 0 for every input that is present and -1 for the others."""
+        # Of an input that was never met, neither the kernels nor the ridge know anything.
+        present = present & self.met
         some = present.any(axis=1)
         signals = side_by_side(self.scales, [values[some] for values in windows], present[some])
         return self._standardised(self.kernels.features(signals), present)

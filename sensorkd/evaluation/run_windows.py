@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,7 +13,7 @@ from sensorkd.runs.data import Planned, as_dataset, open_data, plan_run, read_fo
 from sensorkd.runs.run import Run
 from sensorkd.training.batches import ArrayDataset
 from sensorkd.windows.arrays import WindowSet
-from sensorkd.windows.labels import encode_labels, label_windows
+from sensorkd.windows.labels import counted, encode_labels, label_windows, strange_labels
 from sensorkd.windows.plan import plan_windows
 from sensorkd.windows.splits import groups_of
 
@@ -120,10 +119,9 @@ def _read(run: Run, planned: Planned, rows: NDArray[np.int64]) -> RunWindows:
 
 def _numbers(names: Sequence[str | None], classes: Sequence[str], notes: list[str]) -> NDArray[np.int64]:
     """Class numbers; what the model does not know is not judged, and noted."""
-    strange = Counter(name for name in names if name is not None and name not in classes)
+    strange = strange_labels(names, classes)
     if strange:
-        told = ", ".join(f"{name!r} {count}" for name, count in strange.most_common())
-        notes.append(f"windows of classes that the model does not know are not judged: {told}")
+        notes.append(f"windows of classes that the model does not know are not judged: {counted(strange)}")
     return encode_labels([None if name in strange else name for name in names], classes)
 
 

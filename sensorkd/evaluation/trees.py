@@ -37,7 +37,7 @@ class Trees:
         self._columns = [list(encodings).index(name) for name in self.encodings]
         self._classes = classes
         self._forest = ExtraTreesClassifier(
-            trees, random_state=seed, class_weight="balanced", min_samples_leaf=2, n_jobs=1
+            trees, random_state=seed % 2**32, class_weight="balanced", min_samples_leaf=2, n_jobs=1
         )
 
     def fit(

@@ -5,25 +5,19 @@ Axes: B images, M transforms.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-import torch
-from torch import Tensor
-
-from sensorkd.distillation.augmentation import AugmentationDraw
-from sensorkd.distillation.teacher import Teacher, view_statistics
+from sensorkd.distillation.teacher import Teacher
 from sensorkd.errors import RunError
 from sensorkd.images.config import ImageRunConfig
 from sensorkd.images.network import fresh_network
 from sensorkd.images.run_folder import result_of, run_in
 from sensorkd.models.layered import LayeredStudent
 from sensorkd.models.plain import IMAGE
-from sensorkd.runs.teacher import statistics_batches, trained_network
+from sensorkd.runs.teacher import ready_teacher, trained_network
 from sensorkd.training.batches import WindowSource
-from sensorkd.training.device import device_named, device_of, moved
-from sensorkd.training.step import augmented
+from sensorkd.training.device import device_named
 
 __all__ = ["loaded_teacher", "own_teacher", "shared_teacher"]
 
@@ -95,10 +89,14 @@ def loaded_teacher(
         weights=taught.training.weights,
         method=taught.method.name,
     )
-    if kind == "plain":
-        return Teacher(network)
-    network = network.to(device_named(config.training.device))
-    return Teacher(network, _statistics(network, config, images))
+    return ready_teacher(
+        network,
+        kind,
+        images,
+        families={IMAGE: config.family},
+        augmentations={IMAGE: config.augmentations()} if config.training.norms == "augmented" else None,
+        device=device_named(config.training.device),
+    )
 
 
 def _shared_parts(config: ImageRunConfig) -> dict[str, Any]:
@@ -114,22 +112,3 @@ def _shared_parts(config: ImageRunConfig) -> dict[str, Any]:
         # It draws which labels are used, where not all are.
         "seed": config.seed if config.labels_share < 1 else None,
     }
-
-
-def _statistics(
-    network: LayeredStudent, config: ImageRunConfig, images: WindowSource
-) -> list[dict[str, Tensor]]:
-    """Batch-norm statistics of each view, augmented where norms are to be those of augmented images."""
-    chance = torch.Generator().manual_seed(1)
-
-    def augment(prepared: dict[str, Tensor], presence: Tensor) -> Mapping[str, Tensor]:
-        draw = AugmentationDraw(len(presence), chance)
-        return augmented(prepared, {IMAGE: config.augmentations()}, draw)
-
-    device = device_of(network)
-    return view_statistics(
-        network,
-        (moved(batch, device) for batch in statistics_batches(images)),
-        {IMAGE: config.family},
-        augment if config.training.norms == "augmented" else None,
-    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,14 @@ from sensorkd.runs.label_config import LabelConfig
 from sensorkd.runs.planned import Planned, as_dataset, with_few_labels
 from sensorkd.runs.reading import check_memory, read_arrays, read_for, read_training, read_usable
 from sensorkd.windows.encode import fix_encodings
-from sensorkd.windows.labels import WindowLabels, encode_labels, encode_shares, grade_windows
+from sensorkd.windows.labels import (
+    WindowLabels,
+    counted,
+    encode_labels,
+    encode_shares,
+    grade_windows,
+    strange_labels,
+)
 from sensorkd.windows.plan import WindowPlan, plan_windows
 from sensorkd.windows.splits import Split, fold_of_groups, groups_of, split_by_group
 
@@ -114,15 +121,20 @@ def _planned(
     train_rows = split.rows(groups, "train")
     found = grade_windows(recordings, plan, config.target, encodings=encodings, rule=config.label_rule)
     classes = _classes(found, train_rows, split, config)
+    strange = {
+        side: strange_labels((found.names[row] for row in split.rows(groups, side)), classes)
+        for side in ("dev", "test")
+    }
     planned = Planned(
         recordings=recordings,
         encodings=encodings,
         plan=plan,
         classes=classes,
-        labels=encode_labels(found.names, classes),
+        labels=encode_labels([name if name in classes else None for name in found.names], classes),
         groups=groups,
         split=split,
-        notes=notes + _notes_on_shares(found, train_rows, classes),
+        notes=[*notes, *_notes_on_shares(found, train_rows, classes), *_notes_on_strange(strange)],
+        strange=strange,
         failed=tuple(failed),
         label_shares=encode_shares(found, classes),
         label_weights=found.weights,
@@ -158,6 +170,14 @@ def _classes(
             mend="correct `target` or `split`",
         )
     return classes
+
+
+def _notes_on_strange(strange: Mapping[str, Mapping[str, int]]) -> list[str]:
+    return [
+        f"windows of {side} groups, of classes that no training group has, are not judged: {counted(some)}"
+        for side, some in strange.items()
+        if some
+    ]
 
 
 def _notes_on_shares(found: WindowLabels, train_rows: NDArray[np.int64], classes: Sequence[str]) -> list[str]:

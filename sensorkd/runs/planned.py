@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,8 @@ class Planned:
     notes: what a user should know. failed: files that could not be opened; the others went on. label_shares:
     (W, N) shares of the classes, rows sum to 1 and are 0 where unknown; None where every label is of one
     class. label_weights: (W,) in (0, 1], 1 where unknown; None where every label is certain.
+    strange: `dev` and `test` -> class that no training group has -> its windows there, which pass for windows
+    without a label.
     """
 
     recordings: list[Recording]
@@ -42,6 +45,7 @@ class Planned:
     failed: tuple[SensorkdError, ...] = ()
     label_shares: NDArray[np.float32] | None = None
     label_weights: NDArray[np.float32] | None = None
+    strange: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def rows(self, side: str) -> NDArray[np.int64]:
         """Labelled windows of a side: `train`, `dev` or `test`."""
@@ -55,6 +59,11 @@ class Planned:
         """
         rows = self.split.rows(self.groups, "train")
         return rows[self.labels[rows] < 0]
+
+    def count_by_class(self, rows: NDArray[np.int64]) -> dict[str, int]:
+        """How many of some labelled windows are of each class."""
+        counts = np.bincount(self.labels[rows], minlength=len(self.classes))
+        return dict(zip(self.classes, counts.tolist(), strict=True))
 
     def dataset(self, reading: Reading) -> ArrayDataset:
         """Windows that were read, `reading.rows` of the plan, with what is known of them."""

@@ -5,14 +5,17 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader
 
+from sensorkd.distillation.augmentation import Augmentation, AugmentationDraw
 from sensorkd.distillation.methods import method_named
+from sensorkd.distillation.pretext import Transform
 from sensorkd.distillation.teacher import Teacher, view_statistics
 from sensorkd.errors import ConfigError, RunError
 from sensorkd.models.frontend import ChannelStats
@@ -22,13 +25,15 @@ from sensorkd.runs.config import MethodConfig
 from sensorkd.runs.run import CONFIG, LOG, WEIGHTS, Run
 from sensorkd.training.batches import Batch, WindowSource, collate
 from sensorkd.training.checkpoint import load_tensors, without_prefix
+from sensorkd.training.device import device_named, moved
 from sensorkd.training.log import TrainingLog
 from sensorkd.training.loop import Recipe, train
+from sensorkd.training.step import augmented
 
 __all__ = [
     "METHOD_OF",
     "TeacherKind",
-    "statistics_batches",
+    "ready_teacher",
     "stats_of_teacher",
     "teacher_for",
     "trained_network",
@@ -94,7 +99,15 @@ def teacher_for(
         weights=taught.config.training.weights,
         method=taught.config.method.name,
     )
-    teacher = Teacher(network, view_statistics(network, statistics_batches(windows), taught.families))
+    augmentations = recipe.augmentations if recipe.config.norms == "augmented" else None
+    teacher = ready_teacher(
+        network,
+        kind,
+        windows,
+        families=taught.families,
+        augmentations=augmentations,
+        device=device_named(recipe.config.device),
+    )
     record = _cost(taught, network, time.monotonic() - began) | {"shared": shared is not None}
     if on_record is not None and not any(
         "teacher" in record for record in TrainingLog(run.folder / LOG).records()
@@ -261,7 +274,39 @@ def trained_network(
     return layered
 
 
-def statistics_batches(windows: WindowSource) -> Iterator[Batch]:
+def ready_teacher(
+    network: LayeredStudent,
+    kind: TeacherKind,
+    windows: WindowSource,
+    *,
+    families: Mapping[str, Sequence[Transform]],
+    augmentations: Mapping[str, Sequence[Augmentation]] | None,
+    device: torch.device,
+) -> Teacher:
+    """A trained network that answers as it was trained to.
+
+    Of verdicts, it is what ships. Of stages, it answers every view by statistics of that view: trained view
+    by view, it fits no mixture of them.
+
+    Args:
+        windows: to take statistics of, the student's own. augmentations: of the windows that it takes them
+            of, where norms of such ship (training.norms); None takes windows as they were logged.
+    """
+    if kind == "plain":
+        return Teacher(network)
+    chance = torch.Generator().manual_seed(1)
+
+    def changed(prepared: dict[str, Tensor], presence: Tensor) -> Mapping[str, Tensor]:
+        assert augmentations is not None
+        return augmented(prepared, augmentations, AugmentationDraw(len(presence), chance))
+
+    network = network.to(device)
+    batches = (moved(batch, device) for batch in _statistics_batches(windows))
+    statistics = view_statistics(network, batches, families, None if augmentations is None else changed)
+    return Teacher(network, statistics)
+
+
+def _statistics_batches(windows: WindowSource) -> Iterator[Batch]:
     """Windows as they were logged, drawn as `recompute_norms` draws them; the same at every call."""
     loader: DataLoader[Batch] = DataLoader(
         windows,  # type: ignore[arg-type]
@@ -284,6 +329,7 @@ def _cost(taught: Run, network: LayeredStudent, seconds: float) -> Record:
         "size": taught.config.model.size,
         "steps": taught.config.training.total_steps,
         "parameters": sum(parameter.numel() for parameter in network.student.parameters()),
-        "seconds": seconds + sum(item["seconds"] for item in records if "step" in item),
+        "seconds": seconds
+        + sum(item["seconds"] - item.get("waited", 0.0) for item in records if "step" in item),
         "train_accuracy": final.get("train_accuracy"),
     }

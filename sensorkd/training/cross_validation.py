@@ -164,7 +164,7 @@ def settled(
             holds to what was found at its beginning. on_record: told what was found, and the seconds it
             took. on_note: told what a user should know.
     """
-    if not (recipe.method.doubt and recipe.method.pseudo_from_visit):
+    if not recipe.method.pseudo_from_visit:
         return recipe
     tell = on_note or (lambda _: None)
     if not recipe.will_visit(len(windows)):
@@ -172,6 +172,8 @@ def settled(
             "no epoch begins after the warm-up, so windows without a label are never visited: lower "
             "training.epoch_steps, or raise training.steps"
         )
+        return recipe
+    if not recipe.method.doubt:
         return recipe
     before = next((record[RECORD] for record in records if RECORD in record), None)
     if before is None:

@@ -162,6 +162,15 @@ class Recipe:
         """Windows must be seen again before their last visit is too long ago."""
         method, config = self.method, self.config
         one_pass = max(1, windows // config.batch_size)
+        epoch = config.steps_per_epoch(windows)
+        if method.earlier == "snapshot" and not method.pseudo_from_visit and epoch >= config.total_steps:
+            raise ConfigError(
+                "no epoch is before another, so there is no earlier network to listen to",
+                inside="method.earlier",
+                found=f"snapshot, with epochs of {epoch} steps, of {config.total_steps} in all",
+                expected="at least two epochs",
+                mend="lower training.epoch_steps, raise training.steps, or set method.earlier=ema",
+            )
         if method.earlier == "last_visit" and one_pass > min(method.max_age, config.total_steps - 1):
             raise ConfigError(
                 "no window is seen again in time for its last visit to soften anything",
@@ -169,7 +178,7 @@ class Recipe:
                 found=f"a pass of {one_pass} steps, of {config.total_steps} in all, "
                 f"with method.max_age {method.max_age}",
                 expected="at least two passes, and a longer max_age than one of them",
-                mend="raise training.steps or method.max_age, or set method.earlier=snapshot",
+                mend="raise training.steps or method.max_age, or set method.earlier=ema",
             )
 
     def balance(self, windows: WindowSource, classes: int) -> NDArray[np.int64] | None:

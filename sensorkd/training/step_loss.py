@@ -156,11 +156,11 @@ class StepLoss:
         identity = torch.arange(batch.sight.size - batch.labelled)
         if method.pseudo_from_earlier:
             assert self.past is not None
-            if batch.plain is None:
-                assert free_earlier is not None
-                source = select_rows(free_earlier.output, identity)
-            else:
-                source = self._recalled(self.past, batch.plain, step).output
+            said = free_earlier if batch.plain is None else self._recalled(self.past, batch.plain, step)
+            assert said is not None
+            if said.trust is not None and not bool(said.trust.any()):
+                return None
+            source = select_rows(said.output, identity) if batch.plain is None else said.output
         elif batch.plain is None:
             source = select_rows(free.output, identity)
         else:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -189,6 +190,21 @@ def encode_labels(labels: Sequence[str | None], classes: Sequence[str]) -> NDArr
             mend="train with data that has these classes, or leave those windows out",
         )
     return np.array([UNLABELLED if label is None else number[label] for label in labels], dtype=np.int64)
+
+
+def strange_labels(labels: Iterable[str | None], classes: Sequence[str]) -> dict[str, int]:
+    """Labels that are none of the classes, and how often each occurs, the commonest first."""
+    strange = Counter(label for label in labels if label is not None and label not in classes)
+    return dict(strange.most_common())
+
+
+def counted(labels: Mapping[str, int]) -> str:
+    """Labels and how often each occurs, to be read.
+
+    >>> counted({"worn": 12, "new": 3})
+    "'worn' 12, 'new' 3"
+    """
+    return ", ".join(f"{label!r} {count}" for label, count in labels.items())
 
 
 def encode_shares(found: WindowLabels, classes: Sequence[str]) -> NDArray[np.float32] | None:

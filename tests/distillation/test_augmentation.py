@@ -42,6 +42,12 @@ def test_augmentations_keep_the_shape_and_follow_the_generator(augmentation):
 
 
 @pytest.mark.parametrize("augmentation", ALL, ids=lambda a: type(a).__name__)
+def test_augmentations_stay_on_the_device_of_what_they_change(augmentation):
+    """`meta` has no numbers, but refuses to meet tensors of the CPU as a GPU does."""
+    assert augmentation(example(augmentation).to("meta"), draw(4)).device.type == "meta"
+
+
+@pytest.mark.parametrize("augmentation", ALL, ids=lambda a: type(a).__name__)
 def test_augmentations_draw_nothing_but_from_their_generator(augmentation):
     x = example(augmentation)
     torch.manual_seed(0)
@@ -162,6 +168,11 @@ def test_warped_time_never_runs_backwards():
     assert (positions.diff(dim=1) >= 0).all()
     assert positions.min() >= 0
     assert positions.max() <= 63
+
+
+def test_frames_are_taken_on_the_device_where_they_are():
+    video = torch.zeros(2, 1, 6, 4, 4, device="meta")
+    assert TimeWarp()(video, draw(2)).device.type == "meta"
 
 
 def test_video_takes_whole_frames():

@@ -43,6 +43,14 @@ def test_a_snapshot_holds_the_weights_of_the_last_full_epoch(layered):
         assert same(weights(snapshot.network), history[step // 3 * 3])
 
 
+def test_a_snapshot_is_not_trusted_before_its_first_copy(layered, prepared):
+    """Until then it is the network that nobody has taught anything."""
+    snapshot = Snapshot(layered, every=3)
+    for step in range(5):
+        trust = snapshot.recall(seen(prepared), step=step).trust
+        assert trust is None if step >= 3 else torch.equal(trust, torch.zeros(6))
+
+
 def test_a_moving_average_has_its_closed_form(layered):
     """w_t = d_t w_(t-1) + (1 - d_t) x_t with d_t = min(decay, t / (t + 9))."""
     ema = Ema(layered, decay=0.5)

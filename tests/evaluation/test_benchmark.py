@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import re
 import shutil
@@ -26,10 +27,11 @@ from sensorkd.evaluation.benchmark import report_benchmark, run_benchmark
 from sensorkd.evaluation.benchmark_cell import finished, run_cell
 from sensorkd.evaluation.benchmark_code import code_digest
 from sensorkd.evaluation.benchmark_config import load_benchmark
+from sensorkd.evaluation.benchmark_entries import TuneConfig
 from sensorkd.evaluation.benchmark_plan import Plan, plan_benchmark
 from sensorkd.evaluation.benchmark_table import results_text
 from sensorkd.evaluation.benchmark_time import EqualTime
-from sensorkd.evaluation.benchmark_tune import tune_benchmark
+from sensorkd.evaluation.benchmark_tune import dev_groups, tune_benchmark
 from sensorkd.training.metrics import classification_metrics
 
 GRID: dict[str, Any] = {
@@ -546,6 +548,33 @@ def test_trials_that_would_be_lost_are_refused(place: Path, capsys: pytest.Captu
         tune_benchmark(tuning({"seed": 3}), place / "lost")
     assert main(["benchmark", str(tuning({})), "--tune", "--only", "method=ce"]) == 2
     assert "--tune runs all trials" in capsys.readouterr().err
+
+
+def test_dev_groups_that_the_run_would_not_part_from_training_are_refused(place: Path) -> None:
+    """Halves of one machine are groups of their own: with one named alone, the other would be trained on."""
+    plan = plan_of(place / "little.yaml", place / "kin")
+    parts = {f"{name}/{half}": frozenset([name]) for name in ("m00", "m01", "m02") for half in "ab"}
+    finer = dataclasses.replace(
+        plan, groups=tuple(parts), labelled=tuple(parts), within=parts, folds=(("m02/a", "m02/b"),)
+    )
+
+    def chosen(dev: Any) -> Any:
+        return dev_groups(finer, TuneConfig(dev=dev, trials={"ce": ({},)}))
+
+    with pytest.raises(SplitError, match="one group stands on both sides") as refused:
+        chosen(("m00/a",))
+    assert "m00/b" in str(refused.value.mend)
+    assert chosen(("m00/a", "m00/b")) == (("m00/a", "m00/b"), ("m02/a", "m02/b"), 0)
+    assert chosen(0.3)[0] in (("m00/a", "m00/b"), ("m01/a", "m01/b"))
+
+
+def test_windows_of_a_class_that_is_trained_on_nowhere_are_told(done: Path, place: Path) -> None:
+    out = place / "strange"
+    shutil.copytree(done, out)
+    for path in out.glob("cells/*/*/seed0-fold01/cell.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"strange": {"cracked": 7}}))
+    (note,) = [n for n in report_benchmark(place / "little.yaml", out).notes if "not judged" in n]
+    assert note == "not judged in fold 1, for no group that is trained on has their class: 'cracked' 7"
 
 
 def test_after_the_time_no_cell_is_begun_and_what_is_there_is_told(

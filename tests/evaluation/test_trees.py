@@ -148,3 +148,8 @@ def test_labels_of_little_weight_teach_little() -> None:
     assert accuracy(warned) > 0.85 > accuracy(misled) + 0.1
     alike = Trees(ENCODINGS, classes=3, trees=TREES).fit(inputs, presence, told, np.ones(240))
     np.testing.assert_array_equal(alike.logits(inputs, presence), misled.logits(inputs, presence))
+
+
+def test_a_seed_may_be_as_large_as_that_of_a_run() -> None:
+    inputs, presence, labels = windows()
+    Trees(ENCODINGS, classes=3, trees=2, seed=2**40 + 1).fit(inputs, presence, labels)

@@ -242,3 +242,19 @@ def test_the_share_rule_makes_windows_at_an_edge_soft(configured: Any) -> None:
     mixed = ((soft.label_shares > 0) & (soft.label_shares < 1)).any(axis=1)
     assert 0 < mixed.sum() < len(mixed) / 3
     assert soft.classes == hard.classes
+
+
+def test_a_class_that_no_training_group_has_is_not_judged_and_noted(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("strange")
+    for number in range(4):
+        write_press(folder, f"p{number}", seed=number)
+    write_press(folder, "p4", seed=4, shift=(("ok", 0, 30), ("cracked", 30, 50)))
+    planned = plan_run(press_config(folder, tmp_path / "run"))
+    assert "cracked" not in planned.classes
+    assert list(planned.strange["test"]) == ["cracked"] and not planned.strange["dev"]
+    count = planned.strange["test"]["cracked"]
+    (note,) = [note for note in planned.notes if "cracked" in note]
+    assert f"'cracked' {count}" in note and "test" in note
+    assert {planned.classes[label] for label in planned.labels[planned.rows("test")]} == {"ok"}

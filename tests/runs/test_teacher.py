@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from sensorkd.distillation.augmentation import Gain
 from sensorkd.distillation.methods import method_named
 from sensorkd.distillation.pretext import transform_all
 from sensorkd.distillation.teacher import Teacher
@@ -21,7 +22,7 @@ from sensorkd.runs import Run, train_run
 from sensorkd.runs.build import build_layered
 from sensorkd.runs.data import as_dataset, plan_run, read_usable
 from sensorkd.runs.stats import channel_stats
-from sensorkd.runs.teacher import stats_of_teacher, teacher_for
+from sensorkd.runs.teacher import TeacherKind, ready_teacher, stats_of_teacher, teacher_for
 from sensorkd.training.batches import ArrayDataset
 from sensorkd.training.checkpoint import load_tensors
 from sensorkd.training.loop import Recipe
@@ -131,11 +132,24 @@ def test_a_plain_teacher_is_the_student_that_a_larger_run_by_labels_would_ship(r
     assert not teacher.network.fused_auxiliaries
 
 
-def test_the_identity_view_is_judged_by_the_statistics_that_ship(ask: Asked, finished: Path) -> None:
-    teacher = ask("kd", shared=str(finished))
-    for name, value in Run.load(finished).student().state_dict().items():
-        if name.endswith(("running_mean", "running_var")):
-            torch.testing.assert_close(teacher.statistics[0][f"student.{name}"], value)
+def test_verdicts_are_taught_by_what_ships_and_stages_by_statistics_of_such_windows_as_ship(
+    run: Run, told: tuple[Run, ArrayDataset]
+) -> None:
+    network, names = run.fresh_layered(), list(run.families)
+
+    def ready(kind: TeacherKind, augmentations: dict[str, Any] | None) -> Teacher:
+        cpu = torch.device("cpu")
+        return ready_teacher(
+            network, kind, told[1], families=run.families, augmentations=augmentations, device=cpu
+        )
+
+    assert ready("plain", None).statistics == ()
+    logged, again = ready("layered", None), ready("layered", None)
+    louder = ready("layered", dict.fromkeys(names, (Gain(12.0),)))
+    assert len(logged.statistics) == network.transforms
+    key = next(name for name in logged.statistics[0] if name.endswith("running_var"))
+    assert torch.equal(logged.statistics[0][key], again.statistics[0][key])
+    assert not torch.allclose(logged.statistics[0][key], louder.statistics[0][key])
 
 
 def test_what_is_there_is_not_trained_again_and_its_cost_is_told_once(

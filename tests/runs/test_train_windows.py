@@ -6,11 +6,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import torch
 
-from sensorkd.errors import RunError
+from sensorkd.errors import RunError, WindowError
 from sensorkd.evaluation.report import write_report
 from sensorkd.runs import Run, RunConfig, train_run
 from sensorkd.runs import train as room
@@ -215,3 +216,27 @@ def test_windows_without_a_label_that_came_since_are_told_on_resume(press: Path,
     write_press(archive, "p9", seed=9, labelled=False)
     with pytest.raises(RunError, match="the training windows or their labels are not those"):
         train_run(config, resume=True)
+
+
+def test_labels_drawn_of_windows_that_turn_out_unusable_are_counted(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """The temperature, which alone is asked for, breaks while it is hot, or before."""
+
+    def trained(good: int, on_note: Any = None) -> Run:
+        folder = tmp_path_factory.mktemp("breaks")
+        for number in range(5):
+            with h5py.File(write_press(folder, f"p{number}", seed=number), "r+") as file:
+                samples = file["shift/streams/heat/samples"]
+                samples[good * len(samples) // 60 :] = np.nan
+        changes = {"inputs": {"heat": {"span": 4.0}}, "split": SPLIT, "training": SHORT}
+        return train_run(press_config(folder, folder / "run", labels_per_class=8, **changes), on_note=on_note)
+
+    notes: list[str] = []
+    run = trained(47, notes.append)
+    (told,) = [note for note in notes if "labels were drawn" in note]
+    assert told.startswith("24 labels were drawn, and ")
+    assert all(repr(name) in told for name in run.classes)
+    with pytest.raises(WindowError, match="a class has no labelled window of which any input") as refused:
+        trained(36)
+    assert "'hot' 0" in str(refused.value.found)

@@ -222,3 +222,14 @@ def test_where_no_epoch_begins_after_the_warm_up_nothing_is_held_out(
     )
     assert after == recipe and watched == [] and "never visited" in noted[0]
     assert make_recipe(LSSKD, steps=12, epoch_steps=4).will_visit(48)
+
+
+def test_visits_that_never_happen_are_told_without_a_doubt_as_well(
+    layered, make_recipe, make_windows, watched
+):
+    method, noted = dataclasses.replace(LSSKD, doubt=0.0), []
+    recipe = make_recipe(method, steps=3, epoch_steps=3)
+    after = settled(
+        recipe, layered, make_windows(48), None, records=[], on_record=pytest.fail, on_note=noted.append
+    )
+    assert after is recipe and "never visited" in noted[0]

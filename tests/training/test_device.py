@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 import torch
@@ -83,3 +84,20 @@ def test_a_step_of_images_runs_on_another_device_with_its_chance_from_the_cpu(na
     assert told.loss.device.type == "meta"
     assert told.terms.keys() == method.weights().keys()
     assert {p.grad.device.type for p in layered.parameters() if p.grad is not None} == {"meta"}
+
+
+@pytest.mark.parametrize("name", ["ce", "lsskd", "softened"])
+def test_a_step_of_sensors_runs_on_another_device_too(
+    name: str, make_layered: Any, make_windows: Any, make_recipe: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = make_recipe(name)
+    layered = with_auxiliaries_of(recipe.method, make_layered(), seed=0).to("meta")
+    past = earlier_self(recipe.method, layered, every=2)
+    batch = make_windows(8).__getitems__(list(range(8)))
+    # `meta` cannot tell whether all sensors are present: they pass for it.
+    told = torch.Tensor.__bool__
+    monkeypatch.setattr(torch.Tensor, "__bool__", lambda x: True if x.is_meta else told(x))
+    step = step_batch(Draw(batch, None, torch.arange(8)), recipe, layered, torch.Generator().manual_seed(0))
+    loss = StepLoss(recipe, layered, 4, past, None, None, None).of(step, 3).loss
+    loss.backward()
+    assert loss.device.type == "meta"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from sensorkd.distillation.methods import Method
+from sensorkd.distillation.methods import Method, method_named
 from sensorkd.distillation.soft_targets import Snapshot
 from sensorkd.errors import ConfigError, DeadTermError, RunError
 from sensorkd.models.auxiliary import FusedAuxiliary, MapAuxiliary
@@ -393,3 +393,28 @@ def test_norms_that_ship_are_those_that_are_asked_for(make_layered, make_windows
         assert not torch.equal(running[name], logged[name])
         assert not torch.equal(augmented[name], logged[name])
     assert all(torch.equal(running[name], logged[name]) for name in running if "weight" in name)
+
+
+def test_a_snapshot_of_a_single_epoch_is_refused(make_layered, make_windows, make_recipe, tmp_path):
+    """There would be no network of an epoch before, and the first one has learned nothing."""
+    recipe = make_recipe("softened", steps=12, epoch_steps=12)
+    with pytest.raises(ConfigError, match="no epoch is before another"):
+        train(make_layered(), make_windows(), recipe, tmp_path)
+
+
+def test_a_snapshot_gives_no_pseudo_labels_before_its_first_copy(
+    make_layered, make_windows, make_recipe, tmp_path
+):
+    method = dataclasses.replace(
+        method_named("mean_teacher", {"ramp": 0.0}), name="by snapshot", earlier="snapshot"
+    )
+    recipe, records = make_recipe(method, steps=12, epoch_steps=4), []
+    train(
+        make_layered(),
+        make_windows(12),
+        recipe,
+        tmp_path,
+        unlabelled=make_windows(48, seed=3),
+        on_epoch=records.append,
+    )
+    assert ["pseudo" in record for record in records[:3]] == [False, True, True]
