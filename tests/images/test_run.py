@@ -175,7 +175,7 @@ def test_epochs_count_passes_over_the_labelled_images(data: Path, tmp_path: Path
 def test_every_shipped_configuration_takes_a_step(
     path: Path, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On generated images, the large ones made smaller, with the networks at their full size."""
+    """On generated images; Tiny ImageNet and ImageNet with the smallest network (the full one is below)."""
     monkeypatch.setenv("SENSORKD_DATA", str(tmp_path))
     fixture = {"hdf5": "hdf5", "folder": "tree", "tiny_imagenet": "tiny", "cifar100_binary": "cifar"}
     form = yaml.safe_load(path.read_text())["format"]
