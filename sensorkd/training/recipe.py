@@ -163,7 +163,9 @@ class Recipe:
         method, config = self.method, self.config
         one_pass = max(1, windows // config.batch_size)
         epoch = config.steps_per_epoch(windows)
-        if method.earlier == "snapshot" and not method.pseudo_from_visit and epoch >= config.total_steps:
+        # With max_steps a run is cut short on purpose: a trial of whether it runs at all.
+        single = epoch >= config.total_steps and config.max_steps is None
+        if method.earlier == "snapshot" and not method.pseudo_from_visit and single:
             raise ConfigError(
                 "no epoch is before another, so there is no earlier network to listen to",
                 inside="method.earlier",
