@@ -59,8 +59,8 @@ def across_text(rows: Sequence[Row], benchmarks: Sequence[str]) -> str:
     header = ["", *(f"{name}, {budget} " for name, budget in columns), "mean ", "ahead"]
     references = sorted({place["reference"] for row in rows for place in row["places"]})
     return (
-        f"macro-F1 less that of {' or '.join(references)}, by data set and labels a class; * beyond the "
-        f"interval\n\n{text_table(header, table)}"
+        f"macro-F1 less that of {' or '.join(references)}, by data set and labels a class; *: the "
+        f"interval leaves 0 out\n\n{text_table(header, table)}"
     )
 
 

@@ -139,10 +139,9 @@ def _parts(plan: Plan, names: Iterable[str]) -> frozenset[str]:
 
 def _with_kin(plan: Plan, dev: Sequence[str], held_out: Sequence[str]) -> tuple[str, ...]:
     """Dev groups and all others that the run's own split would keep on one side with them."""
-    found = set(dev)
-    for _ in plan.groups:
-        parts = _parts(plan, found)
-        found |= {name for name in plan.groups if name not in held_out and plan.within[name] & parts}
+    others, found = set(plan.groups) - set(held_out), set(dev)
+    while kin := {name for name in others - found if plan.within[name] & _parts(plan, found)}:
+        found |= kin
     return tuple(name for name in plan.groups if name in found)
 
 

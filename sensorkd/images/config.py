@@ -16,7 +16,7 @@ from sensorkd.images.dataset import ImageFormat
 from sensorkd.models.frontend import ChannelStats
 from sensorkd.models.image_networks import NETWORKS
 from sensorkd.runs.config import MethodConfig
-from sensorkd.runs.teacher import METHOD_OF
+from sensorkd.runs.trained_teacher import METHOD_OF
 from sensorkd.training.config import TrainingConfig
 
 __all__ = ["ImageRunConfig"]

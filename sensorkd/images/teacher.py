@@ -15,7 +15,7 @@ from sensorkd.images.network import fresh_network
 from sensorkd.images.run_folder import result_of, run_in
 from sensorkd.models.layered import LayeredStudent
 from sensorkd.models.plain import IMAGE
-from sensorkd.runs.teacher import ready_teacher, trained_network
+from sensorkd.runs.trained_teacher import ready_teacher, trained_network
 from sensorkd.training.batches import WindowSource
 from sensorkd.training.device import device_named
 

@@ -11,12 +11,14 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from sensorkd.errors import RunError, SensorkdError, WindowError
+from sensorkd.errors import RunError, SensorkdError
 from sensorkd.runs.config import RunConfig
 from sensorkd.runs.data import Planned, plan_run, read_training, read_usable
+from sensorkd.runs.lost_labels import check_labels, labels_lost
 from sensorkd.runs.run import CONFIG, LOG, Run
 from sensorkd.runs.stats import channel_stats
-from sensorkd.runs.teacher import STATE, stats_of_teacher, teacher_for
+from sensorkd.runs.teacher import stats_of_teacher, teacher_for
+from sensorkd.runs.trained_teacher import STATE
 from sensorkd.training.batches import ArrayDataset
 from sensorkd.training.cross_validation import settled
 from sensorkd.training.device import slow_precision
@@ -25,7 +27,6 @@ from sensorkd.training.loop import Recipe, train
 from sensorkd.training.priors import effective_prior, sampled_prior
 from sensorkd.windows.arrays import Reading
 from sensorkd.windows.health import sensor_health
-from sensorkd.windows.labels import counted
 
 __all__ = ["train_run"]
 
@@ -55,7 +56,7 @@ def train_run(
     """
     folder = Path(config.out)
     _check_folder(folder, config, resume=resume)
-    tell = on_note or _silent
+    tell = on_note or (lambda _: None)
     planned = plan_run(config)
     for note in planned.notes:
         tell(note)
@@ -186,36 +187,10 @@ def _read_training(
         reading, spare = read_usable(planned, planned.rows("train"), config, on_read, tell), None
     else:
         reading, spare = read_training(planned, config, on_read, tell)
-    _check_labels(planned, reading)
-    if lost := _labels_lost(planned, reading, config):
+    check_labels(planned, reading)
+    if lost := labels_lost(planned, reading, config):
         tell(lost)
     return reading, planned.dataset(spare) if spare is not None and len(spare.rows) else None
-
-
-def _check_labels(planned: Planned, reading: Reading) -> None:
-    """Every class is learned from some window.
-
-    Raises:
-        WindowError: of a class no labelled window can be used.
-    """
-    drawn, left = len(planned.rows("train")), planned.count_by_class(reading.rows)
-    if not all(left.values()):
-        raise WindowError(
-            "a class has no labelled window of which any input can be used",
-            found=f"of {drawn} labelled training windows {len(reading.rows)} can be used: {counted(left)}",
-            expected="at least one of each class",
-            mend="ask for more labels, or correct `inputs`: spans, valid_range, min_coverage, required",
-        )
-
-
-def _labels_lost(planned: Planned, reading: Reading, config: RunConfig) -> str | None:
-    """Labels are drawn before samples are read; what turns out unusable is not drawn again."""
-    drawn, left = len(planned.rows("train")), len(reading.rows)
-    asked = config.labels_per_class, config.labels_share, config.labels_groups
-    if left == drawn or asked == (None, None, None):
-        return None
-    told = counted(planned.count_by_class(reading.rows))
-    return f"{drawn} labels were drawn, and {left} of the windows can be used: {told}"
 
 
 def _digest(*columns: NDArray[Any]) -> str:
@@ -240,10 +215,6 @@ def _tell_idle(log: TrainingLog, tell: Callable[[str], None]) -> None:
             f"{', '.join(idle)} taught nothing in the whole run: no window without a label was likely "
             "enough to be of a class; lower method.threshold, or train longer"
         )
-
-
-def _silent(_: str) -> None:
-    return None
 
 
 class _Left:

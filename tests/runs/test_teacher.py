@@ -22,7 +22,8 @@ from sensorkd.runs import Run, train_run
 from sensorkd.runs.build import build_layered
 from sensorkd.runs.data import as_dataset, plan_run, read_usable
 from sensorkd.runs.stats import channel_stats
-from sensorkd.runs.teacher import TeacherKind, ready_teacher, stats_of_teacher, teacher_for
+from sensorkd.runs.teacher import stats_of_teacher, teacher_for
+from sensorkd.runs.trained_teacher import TeacherKind, ready_teacher
 from sensorkd.training.batches import ArrayDataset
 from sensorkd.training.checkpoint import load_tensors
 from sensorkd.training.loop import Recipe
