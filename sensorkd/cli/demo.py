@@ -18,6 +18,7 @@ from sensorkd.errors import RunError
 
 if TYPE_CHECKING:
     from sensorkd.evaluation.evaluate import Evaluation
+    from sensorkd.export.footprint import Footprint
     from sensorkd.runs import Run, RunConfig
 
 __all__ = ["demo_config", "run"]
@@ -61,7 +62,8 @@ def run(
     runs, evaluations = _train_all(out, scale)
     best = runs["lsskd", "all"]
     with _stage("exporting, comparing with the trained model, verifying"):
-        figures = _export(best, out / "bundle")
+        compared, footprint = _export(best, out / "bundle")
+        figures = {**compared, **footprint.to_json()}
     with _stage("judging the archive of an unseen machine with the bundle"):
         from sensorkd.edge import EdgeBundle
         from sensorkd.evaluation.predict import predict_archives, write_table
@@ -69,7 +71,7 @@ def run(
         table, _ = predict_archives(EdgeBundle.open(out / "bundle"), [archives[-1]])
         write_table(table, out / "predictions.csv")
     with _stage("drawing, and writing the report"):
-        _draw(out, runs, evaluations)
+        _draw(out, runs, evaluations, footprint)
     result = {
         "simulated": True,
         "seconds": round(time.monotonic() - started, 1),
@@ -147,31 +149,37 @@ def _train_all(
     return runs, evaluations
 
 
-def _export(best: Run, bundle: Path) -> dict[str, Any]:
+def _export(best: Run, bundle: Path) -> tuple[dict[str, Any], Footprint]:
     """Seal and verify; time torch and onnxruntime on one window, one thread each."""
     from sensorkd.edge import EdgeBundle, EdgePredictor
     from sensorkd.edge.bundle import MODEL
-    from sensorkd.export.footprint import torch_latency
+    from sensorkd.export.footprint import Footprint, torch_latency
     from sensorkd.export.seal import export_run
     from sensorkd.runs.build import example_inputs
 
     comparison = export_run(best, bundle)
     verified = EdgePredictor(EdgeBundle.open(bundle)).verify()
     description = EdgeBundle.open(bundle).description
-    return {
+    footprint = Footprint(
+        parameters=description.parameters,
+        macs=description.macs,
+        onnx_bytes=(bundle / MODEL).stat().st_size,
+        torch_p50_ms=torch_latency(best.student(), example_inputs(best.encodings)),
+        onnx_p50_ms=verified.p50_ms,
+        onnx_p99_ms=verified.p99_ms,
+    )
+    compared = {
         "windows_compared": comparison.windows,
         "largest_difference": comparison.largest_difference,
-        "bytes": (bundle / MODEL).stat().st_size,
-        "parameters": description.parameters,
-        "macs": description.macs,
-        "torch_p50_ms": torch_latency(best.student(), example_inputs(best.encodings)),
-        "onnx_p50_ms": verified.p50_ms,
-        "onnx_p99_ms": verified.p99_ms,
     }
+    return compared, footprint
 
 
 def _draw(
-    out: Path, runs: dict[tuple[str, str], Run], evaluations: dict[tuple[str, str], Evaluation]
+    out: Path,
+    runs: dict[tuple[str, str], Run],
+    evaluations: dict[tuple[str, str], Evaluation],
+    footprint: Footprint,
 ) -> None:
     import numpy as np
 
@@ -193,7 +201,7 @@ def _draw(
     inputs = {name: values[rows] for name, values in windows.arrays.inputs.items()}
     title = "Simulated plant: one window of each condition"
     window_pictures(inputs, run.encodings, run.classes, title=title).savefig(out / "windows.png")
-    (out / "report.html").write_text(report_html(run, windows, best), encoding="utf-8")
+    (out / "report.html").write_text(report_html(run, windows, best, footprint=footprint), encoding="utf-8")
 
 
 def _told(
@@ -223,7 +231,7 @@ def _told(
     return (
         f"\nSimulated plant, accuracy on machines never seen in training ({', '.join(unseen)}), one seed:\n\n"
         f"{text_table(header, rows)}\n\n"
-        f"Exported student (lsskd, all labels): {figures['bytes']:,} bytes, {figures['parameters']:,} "
+        f"Exported student (lsskd, all labels): {figures['onnx_bytes']:,} bytes, {figures['parameters']:,} "
         f"parameters, {figures['macs']:,} multiply-accumulates a window.\n"
         f"torch against ONNX on {figures['windows_compared']} windows: outputs within "
         f"{figures['largest_difference']:.1g}; one window, one thread: "

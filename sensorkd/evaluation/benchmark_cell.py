@@ -6,8 +6,8 @@
 
 from __future__ import annotations
 
+import io
 import json
-import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from scipy.special import log_softmax
 
 from sensorkd._version import __version__
+from sensorkd.durable import write_whole
 from sensorkd.encoding import InputEncoding
 from sensorkd.errors import RunError
 from sensorkd.evaluation.benchmark_baselines import baseline_logits
@@ -27,6 +27,7 @@ from sensorkd.evaluation.benchmark_code import UNKNOWN, code_digest
 from sensorkd.evaluation.benchmark_folds import check_unseen
 from sensorkd.evaluation.benchmark_plan import Cell
 from sensorkd.evaluation.benchmark_windows import Judged, input_encodings, judged_windows, subsets_of
+from sensorkd.locks import only_process
 from sensorkd.models.cost import cost_of
 from sensorkd.runs.build import adapters_for, example_inputs
 from sensorkd.runs.run import LOG
@@ -35,13 +36,14 @@ from sensorkd.training.cross_validation import RECORD
 from sensorkd.training.inference import predict_logits, predict_subsets
 from sensorkd.training.log import TrainingLog
 from sensorkd.training.metrics import classification_metrics
+from sensorkd.training.state_files import BEFORE, STATE
 
 __all__ = ["ABOUT", "WINDOWS", "finished", "run_cell"]
 
 ABOUT, WINDOWS = "cell.json", "windows.npz"
 # Digests of the code that was at a cell, also of one that is not finished.
 CODE = "code.txt"
-STATE, TEACHER = "last.safetensors", "teacher"
+TEACHER = "teacher"
 
 
 def finished(cell: Cell) -> dict[str, Any] | None:
@@ -56,7 +58,7 @@ def finished(cell: Cell) -> dict[str, Any] | None:
         identity = told["identity"]
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise RunError("the cell is damaged", file=path, found=error, mend="remove its folder") from error
     if identity != cell.identity:
         now, before = cell.resolved, told.get("resolved", {})
@@ -78,12 +80,8 @@ def run_cell(cell: Cell) -> dict[str, Any]:
         SplitError: a group stands on both sides. RunError: another process is at it. SensorkdError: data or
             configuration cannot be used.
     """
-    cell.folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(cell.folder / ".lock", timeout=0):
-            return finished(cell) or _run(cell)
-    except Timeout as error:
-        raise RunError("another process is at this cell", file=cell.folder, mend="let it end") from error
+    with only_process(cell.folder, "cell"):
+        return finished(cell) or _run(cell)
 
 
 def _run(cell: Cell) -> dict[str, Any]:
@@ -99,12 +97,11 @@ def _run(cell: Cell) -> dict[str, Any]:
         "wall": time.monotonic() - started,
         "resolved": cell.resolved,
     }
-    part = cell.folder / f".{ABOUT}.{os.getpid()}.part"
-    part.write_text(json.dumps(about), encoding="utf-8")
-    part.replace(cell.folder / ABOUT)
+    write_whole(cell.folder / ABOUT, json.dumps(about).encode())
     # Only a run that may be cut off needs it, and it is several times as large as the student.
-    for state in (cell.folder / "run").rglob(STATE):
-        state.unlink()
+    for name in (STATE, BEFORE):
+        for state in (cell.folder / "run").rglob(name):
+            state.unlink()
     return about
 
 
@@ -204,16 +201,15 @@ def _kept(
     names, groups = list(logits), sorted(set(windows.groups))
     logp = {name: log_softmax(np.asarray(item, np.float64), axis=1) for name, item in logits.items()}
     numbers = np.array([groups.index(name) for name in windows.groups], np.int32)
-    part = cell.folder / f".{WINDOWS}.{os.getpid()}.part"
-    with part.open("wb") as handle:
-        np.savez_compressed(
-            handle,
-            labels=windows.labels.astype(np.int32),
-            groups=numbers,
-            id=windows.id,
-            **{f"logp{index}": logp[name].astype(np.float32) for index, name in enumerate(names)},
-        )
-    part.replace(cell.folder / WINDOWS)
+    said = io.BytesIO()
+    np.savez_compressed(
+        said,
+        labels=windows.labels.astype(np.int32),
+        groups=numbers,
+        id=windows.id,
+        **{f"logp{index}": logp[name].astype(np.float32) for index, name in enumerate(names)},
+    )
+    write_whole(cell.folder / WINDOWS, said.getvalue())
     return {
         "classes": list(windows.classes),
         "inputs": list(encodings),

@@ -24,11 +24,11 @@ from sensorkd.evaluation.benchmark_budgets import as_budgets
 from sensorkd.evaluation.benchmark_entries import (
     MethodEntry,
     Overrides,
-    Seed,
     Strict,
     TuneConfig,
     TurnsConfig,
 )
+from sensorkd.training.config import Seed
 from sensorkd.yaml_files import mistakes, read_yaml
 
 __all__ = ["BenchmarkConfig", "as_name", "load_benchmark"]

@@ -13,12 +13,12 @@ from sensorkd.distillation.methods import METHODS
 from sensorkd.errors import ConfigError, nearest
 from sensorkd.evaluation.benchmark_budgets import as_budgets
 from sensorkd.evaluation.benchmark_overrides import flattened
+from sensorkd.training.config import Seed
 
 __all__ = [
     "BASELINES",
     "MethodEntry",
     "Overrides",
-    "Seed",
     "Strict",
     "TuneConfig",
     "TurnsConfig",
@@ -38,7 +38,6 @@ def _told_once(changes: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 Overrides = Annotated[Mapping[str, Any], AfterValidator(_told_once)]
-Seed = Annotated[int, Field(ge=0)]
 
 
 class Strict(BaseModel):

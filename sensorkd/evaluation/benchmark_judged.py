@@ -6,6 +6,8 @@ Axes: S seeds, G groups, K sums of a tally.
 from __future__ import annotations
 
 import hashlib
+import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sensorkd.errors import RunError
 from sensorkd.evaluation.benchmark_budgets import labels_told
 from sensorkd.evaluation.benchmark_cell import WINDOWS
 from sensorkd.evaluation.benchmark_plan import Cell, Plan
@@ -101,9 +104,19 @@ def _read(
 ) -> dict[str, tuple[dict[str, Array], dict[str, str]]]:
     """Subset -> sums by group, and digests of the windows by group, from the log-probabilities kept."""
     columns = [classes.index(name) for name in told["classes"]]
-    with np.load(cell.folder / WINDOWS, allow_pickle=False) as kept:
-        labels, numbers, ids = kept["labels"], kept["groups"], kept["id"]
-        logp = {name: kept[f"logp{told['sensors'].index(name)}"] for name in sensors}
+    path = cell.folder / WINDOWS
+    try:
+        # Opened here: NumPy leaves a file that it cannot read open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
+            labels, numbers, ids = kept["labels"], kept["groups"], kept["id"]
+            logp = {name: kept[f"logp{told['sensors'].index(name)}"] for name in sensors}
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise RunError(
+            "what this cell said of its windows cannot be read",
+            file=path,
+            found=repr(error),
+            mend=f"remove {cell.folder}, and run the benchmark again: no other cell is run anew",
+        ) from error
     rows = {name: numbers == number for number, name in enumerate(told["groups"])}
     digests = {name: _digest(ids[here], labels[here], told["classes"]) for name, here in rows.items()}
     return {

@@ -8,7 +8,6 @@ to run while the computer was busy would tell for all.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from sensorkd.durable import write_whole
+from sensorkd.errors import RunError
 from sensorkd.evaluation.benchmark_plan import Cell, Plan
 
 __all__ = ["EqualTime"]
@@ -35,10 +36,22 @@ class EqualTime:
         return self.plan.out / RATIOS
 
     def ratios(self) -> dict[str, dict[str, Any]]:
-        """Label and budget -> how they were measured, and the steps that follow."""
+        """Label and budget -> how they were measured, and the steps that follow.
+
+        Raises:
+            RunError: the file is damaged.
+        """
         if not self.path.exists():
             return {}
-        return dict(json.loads(self.path.read_text(encoding="utf-8")))
+        try:
+            return dict(json.loads(self.path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            raise RunError(
+                "the measured ratios of times cannot be read",
+                file=self.path,
+                found=error,
+                mend="put the file back from a copy, or remove it: cells of equal time are then run anew",
+            ) from error
 
     def concerns(self, cell: Cell) -> bool:
         """Whether the steps of a cell are measured."""
@@ -94,9 +107,7 @@ class EqualTime:
             "steps": max(1, round(other[0]["steps"] * other_step / own_step)),
             "cells": [len(own), len(other)],
         }
-        part = self.path.with_name(f".{RATIOS}.{os.getpid()}.part")
-        part.write_text(json.dumps({**self.ratios(), _key(cell): told}, indent=1), encoding="utf-8")
-        part.replace(self.path)
+        write_whole(self.path, json.dumps({**self.ratios(), _key(cell): told}, indent=1).encode())
         return True
 
 

@@ -127,7 +127,8 @@ def evaluate_windows(run: Run, windows: RunWindows) -> Evaluation:
 
 def _notes(run: Run, groups: Sequence[str]) -> list[str]:
     seen = sorted(set(groups) & set(run.groups["train"]))
-    return [f"judged also on groups that were trained on: {seen}"] if seen else []
+    also = "also " if set(groups) - set(seen) else "only "
+    return [f"judged {also}on groups that were trained on: {seen}"] if seen else []
 
 
 def _alarms(run: Run, windows: RunWindows, logits: NDArray[np.float32]) -> AlarmReport | None:

@@ -34,7 +34,7 @@ from sensorkd.evaluation.report_pictures import (
     term_curves,
 )
 from sensorkd.evaluation.run_windows import RunWindows, windows_for
-from sensorkd.export.footprint import footprint_of
+from sensorkd.export.footprint import Footprint, footprint_of
 from sensorkd.runs.data import Planned, plan_run
 from sensorkd.runs.run import LOG, Run
 from sensorkd.training.cross_validation import RECORD, CrossValidation
@@ -70,11 +70,16 @@ def write_report(
     return judged
 
 
-def report_html(run: Run, windows: RunWindows, judged: Evaluation) -> str:
-    """The page."""
+def report_html(
+    run: Run, windows: RunWindows, judged: Evaluation, *, footprint: Footprint | None = None
+) -> str:
+    """The page.
+
+    footprint: what the student costs, where that was measured already; it takes an export.
+    """
     planned, lacking = None, ""
     try:
-        planned = plan_run(run.config)
+        planned = plan_run(run.config, split=run.split)
     except SensorkdError as error:
         # Other archives can be reported on where those of training are not.
         lacking = str(error)
@@ -98,7 +103,7 @@ def report_html(run: Run, windows: RunWindows, judged: Evaluation) -> str:
         sides=[] if planned is None else _sides(planned),
         data=None if planned is None else _data(planned),
         lacking=lacking,
-        footprint=footprint_of(run),
+        footprint=footprint or footprint_of(run),
         pictures={name: _inline(figure) for name, figure in _pictures(run, windows, judged).items()},
         teacher=next((record["teacher"] for record in records if "teacher" in record), None),
         believed=_believed(run, records),

@@ -30,8 +30,15 @@ def term_curves(records: Sequence[dict[str, Any]]) -> Figure:
     figure = new_figure(8.4 if judged else 6.4, 3.2)
     grid = figure.subplots(1, 2 if judged else 1, squeeze=False)
     axes, steps = grid[0][0], [record["step"] for record in records]
-    first = records[0] if records else {}
-    terms = [name for name, value in first.items() if name not in NOT_TERMS and isinstance(value, float)]
+    # Some begin late: windows without a label teach from the first visit on.
+    terms = list(
+        dict.fromkeys(
+            name
+            for record in records
+            for name, value in record.items()
+            if name not in NOT_TERMS and isinstance(value, float)
+        )
+    )
     # More terms than colours: the colours come again, dashed.
     for name, (dashes, colour) in zip(terms, itertools.product(LINES, COLOURS), strict=False):
         values = [record.get(name, np.nan) for record in records]

@@ -53,15 +53,18 @@ def windows_for(
         told = config.labels.model_copy(update={"table": labels, "more": ()})
         config = config.model_copy(update={"labels": told})
     if paths is None:
-        planned = plan_run(config)
+        planned = plan_run(config, split=run.split)
         rows = planned.split.rows(planned.groups, side)
         if not len(rows):
+            held = list(run.groups[side])
             raise WindowError(
-                f"the run holds out no {side} groups",
+                f"no window of the run's {side} groups" if held else f"the run holds out no {side} groups",
                 inside=f"split.{side}",
-                mend="name archives with --data",
+                found="; ".join(str(error) for error in planned.failed) or None,
+                expected=f"windows of {held}" if held else None,
+                mend="name archives with --data" + (", or put theirs back" if held else ""),
             )
-        return _read(run, planned, rows)
+        return _read(run, planned, rows, side)
     failed: list[SensorkdError] = []
     isolated = config.isolated_jobs
     recordings, notes = open_data(
@@ -99,8 +102,12 @@ def windows_for(
     return _with_required(windows, config.required)
 
 
-def _read(run: Run, planned: Planned, rows: NDArray[np.int64]) -> RunWindows:
+def _read(run: Run, planned: Planned, rows: NDArray[np.int64], side: str) -> RunWindows:
     notes = list(planned.notes)
+    gone = sorted(set(run.groups[side]) - {planned.groups[row] for row in rows})
+    new = sorted(set(planned.groups) - {name for names in run.groups.values() for name in names})
+    notes += [f"not judged, since no window of them is there any more: {gone}"] if gone else []
+    notes += [f"not judged, since they came after the run: {new}; name them with --data"] if new else []
     plan = planned.plan.select(rows)
     # Not in the plan's encodings: with a file missing, they may be others than the run's.
     reading = read_for(run.config, planned.recordings, plan, run.encodings, on_note=notes.append)

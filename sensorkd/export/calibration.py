@@ -45,7 +45,7 @@ def calibration_of(run: Run) -> Calibration:
     Raises:
         GateError: there are none that could give ranges.
     """
-    planned = plan_run(run.config)
+    planned = plan_run(run.config, split=run.split)
     side = "dev" if len(planned.rows("dev")) > 1 else "train"
     rows = planned.split.rows(planned.groups, side)
     chosen = spread(rows, min(RANGE_WINDOWS, len(rows) // 2))

@@ -121,7 +121,7 @@ def export_run(
 
 def held_out_windows(run: Run, limit: int = GATE_WINDOWS) -> WindowArrays:
     """Up to `limit` windows spread evenly over the first of test, dev and train that has any."""
-    planned = plan_run(run.config)
+    planned = plan_run(run.config, split=run.split)
     for side in ("test", "dev", "train"):
         rows = planned.split.rows(planned.groups, side)
         if len(rows):

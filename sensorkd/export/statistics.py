@@ -75,7 +75,7 @@ def embedded_windows(run: Run, student: Student, side: str) -> Embedded:
     Dev windows have labels: those of a class that was never trained on ought to be unknown. The student may
     be one for some of the run's sensors.
     """
-    planned = plan_run(run.config)
+    planned = plan_run(run.config, split=run.split)
     labels = labels_among(planned, run.classes, np.arange(len(planned.labels)))
     rows = _chosen(planned, labels, side, classes=len(run.classes))
     parts, kept, failures = [], [np.zeros(0, np.int64)], Failures()

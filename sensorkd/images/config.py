@@ -17,7 +17,7 @@ from sensorkd.models.frontend import ChannelStats
 from sensorkd.models.image_networks import NETWORKS
 from sensorkd.runs.config import MethodConfig
 from sensorkd.runs.trained_teacher import METHOD_OF
-from sensorkd.training.config import TrainingConfig
+from sensorkd.training.config import Seed, TrainingConfig
 
 __all__ = ["ImageRunConfig"]
 
@@ -58,7 +58,7 @@ class ImageRunConfig(BaseModel):
     epochs: Annotated[int, Field(ge=1)] | None = None
     channels_last: bool = False
     threads: Annotated[int, Field(ge=1)] = 1
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     out: str
 
     @model_validator(mode="after")
@@ -74,6 +74,8 @@ class ImageRunConfig(BaseModel):
             raise ValueError("`augmentation: crop` keeps the size: leave `size` out, or take resized_crop")
         if self.method.method().auxiliaries == "modality":
             raise ValueError("method.auxiliaries: an image has no stages of a modality; take `fused`")
+        if self.training.weights == "best":
+            raise ValueError("training.weights: `best` is chosen by dev groups, which images have none of")
         if min(self.std) <= 0:
             raise ValueError(f"std {list(self.std)} must be above 0")
         return self

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from sensorkd.errors import ConfigError
 from sensorkd.images.config import ImageRunConfig
 from sensorkd.runs.config import MethodConfig
-from sensorkd.runs.config_file import apply_override, expanded
+from sensorkd.runs.config_file import apply_override, beside
 from sensorkd.training.config import TrainingConfig
 from sensorkd.yaml_files import mistakes, read_yaml
 
@@ -20,7 +20,8 @@ __all__ = ["load_image_config"]
 def load_image_config(path: str | Path, overrides: Sequence[str] = ()) -> ImageRunConfig:
     """Read a YAML configuration and apply `key.sub=value` overrides.
 
-    A relative `data` of the file is relative to the file, that of an override to the working folder.
+    A relative `data` or `teacher_run` of the file is relative to the file, that of an override to the working
+    folder.
 
     Raises:
         ConfigError: with every mistake at once.
@@ -30,7 +31,10 @@ def load_image_config(path: str | Path, overrides: Sequence[str] = ()) -> ImageR
     if not isinstance(tree, dict):
         raise ConfigError("not a configuration", file=path, found=type(tree).__name__, expected="a mapping")
     if isinstance(tree.get("data"), str):
-        tree["data"] = str(path.parent / expanded(tree["data"]))
+        tree["data"] = beside(path.parent, tree["data"])
+    method = tree.get("method")
+    if isinstance(method, dict) and isinstance(method.get("teacher_run"), str):
+        tree["method"] = {**method, "teacher_run": beside(path.parent, method["teacher_run"])}
     before = tree.get("data")
     for override in overrides:
         apply_override(tree, override)

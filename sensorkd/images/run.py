@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-from filelock import FileLock, Timeout
 
-from sensorkd.errors import RunError
 from sensorkd.images.config import ImageRunConfig
 from sensorkd.images.dataset import ImageSet, labelled_rows, open_images
 from sensorkd.images.network import fresh_network
-from sensorkd.images.run_folder import LOG, begin, finish, finished_run, is_begun, result_of
+from sensorkd.images.run_folder import LOG, begin, finish, finished_run, is_described, result_of
 from sensorkd.images.teacher import loaded_teacher, own_teacher, shared_teacher
+from sensorkd.locks import only_process
 from sensorkd.models.layered import LayeredStudent
 from sensorkd.models.plain import IMAGE
 from sensorkd.models.student import Student
@@ -28,6 +27,7 @@ from sensorkd.training.log import TrainingLog
 from sensorkd.training.loop import train
 from sensorkd.training.metrics import classification_metrics
 from sensorkd.training.recipe import Recipe
+from sensorkd.training.state_files import sound_state
 
 __all__ = ["finished_run", "run_images"]
 
@@ -54,12 +54,8 @@ def run_images(
         SensorkdError: data or configuration cannot be used.
     """
     folder = Path(config.out)
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(folder / ".lock", timeout=0):
-            return finished_run(config) or _run(folder, config, on_note, on_step)
-    except Timeout as error:
-        raise RunError("another process is at this run", file=folder, mend="let it end") from error
+    with only_process(folder, "run"):
+        return finished_run(config) or _run(folder, config, on_note, on_step)
 
 
 def _run(
@@ -67,7 +63,8 @@ def _run(
 ) -> dict[str, Any]:
     if on_note and (slow := slow_precision(config.training)):
         on_note(slow)
-    begun = is_begun(config)
+    log = TrainingLog(folder / LOG)
+    begun = is_described(config) and sound_state(folder, log, on_note)
     images = open_images(
         Path(config.data), config.format, side=config.side, fit=config.fit, threads=config.threads
     )
@@ -87,7 +84,6 @@ def _run(
     )
     # What the loop would refuse, before a teacher is trained.
     recipe.check(network, labelled, None, unlabelled)
-    log = TrainingLog(folder / LOG)
     if not begun:
         begin(config)
         log.begin()

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sensorkd.durable import write_whole
 from sensorkd.errors import RunError
 from sensorkd.images.config import ImageRunConfig
 
-__all__ = ["LOG", "begin", "finish", "finished_run", "is_begun", "result_of", "run_in"]
+__all__ = ["LOG", "begin", "finish", "finished_run", "is_described", "result_of", "run_in"]
 
-CONFIG, LOG, RESULT, STATE = "config.json", "metrics.jsonl", "result.json", "last.safetensors"
+CONFIG, LOG, RESULT = "config.json", "metrics.jsonl", "result.json"
 # In the configuration: what its methods came to. Runs of earlier versions were not told it.
 NUMBERS = "numbers"
 # What a resumed run may change: weights do not depend on it.
@@ -28,8 +28,8 @@ def begin(config: ImageRunConfig) -> None:
     _write(Path(config.out) / CONFIG, told)
 
 
-def is_begun(config: ImageRunConfig) -> bool:
-    """Whether its folder holds a state of this run to go on from.
+def is_described(config: ImageRunConfig) -> bool:
+    """Whether its folder holds this run, which need not have begun to train.
 
     Raises:
         RunError: it holds another run.
@@ -51,8 +51,7 @@ def is_begun(config: ImageRunConfig) -> bool:
             mend="name another folder, or go on with the configuration it was begun with; numbers that came "
             "with another version of sensorkd can be set in `method`",
         )
-    # Without a state it was cut off before its first step.
-    return (path.parent / STATE).exists()
+    return True
 
 
 def finished_run(config: ImageRunConfig) -> Tree | None:
@@ -61,7 +60,7 @@ def finished_run(config: ImageRunConfig) -> Tree | None:
     Raises:
         RunError: the folder holds another run.
     """
-    is_begun(config)
+    is_described(config)
     return result_of(Path(config.out))
 
 
@@ -77,9 +76,21 @@ def run_in(folder: Path) -> ImageRunConfig:
 
 
 def result_of(folder: Path) -> Tree | None:
-    """What a run came to; None where it is not finished."""
+    """What a run came to; None where it is not finished.
+
+    Raises:
+        RunError: it is damaged.
+    """
     path = folder / RESULT
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
+    except (ValueError, TypeError) as error:
+        raise RunError(
+            "the result of the run is damaged",
+            file=path,
+            found=error,
+            mend="remove it: the same command judges the run again",
+        ) from error
 
 
 def finish(config: ImageRunConfig, result: Mapping[str, Any]) -> None:
@@ -107,7 +118,4 @@ def _told(config: ImageRunConfig, numbers: Tree) -> Tree:
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
-    """Whole or not at all."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    part.replace(path)
+    write_whole(path, (json.dumps(content, indent=2) + "\n").encode())

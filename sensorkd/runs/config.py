@@ -16,7 +16,7 @@ from sensorkd.models.size import NARROWEST, SIZES, WIDEST, Depth, ModelSize, Nor
 from sensorkd.runs.alarm_config import AlarmConfig
 from sensorkd.runs.cache_config import CacheConfig
 from sensorkd.runs.label_config import LabelConfig
-from sensorkd.training.config import TrainingConfig
+from sensorkd.training.config import Seed, TrainingConfig
 from sensorkd.windows.encode import InputRequest
 from sensorkd.windows.labels import LabelRule
 
@@ -263,7 +263,7 @@ class RunConfig(_Strict):
     training: TrainingConfig = TrainingConfig()
     cache: CacheConfig = CacheConfig()
     isolated: bool = False
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     out: str
 
     @model_validator(mode="after")

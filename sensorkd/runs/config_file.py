@@ -26,7 +26,7 @@ from sensorkd.runs.label_config import EventConfig, LabelConfig, LifeFraction, T
 from sensorkd.training.config import TrainingConfig
 from sensorkd.yaml_files import mistakes, read_yaml
 
-__all__ = ["apply_override", "expanded", "load_config", "parse_config"]
+__all__ = ["apply_override", "beside", "load_config", "parse_config"]
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
@@ -83,34 +83,34 @@ def _fields_at(place: Sequence[str]) -> set[str]:
 def _with_paths(tree: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Paths of a file, made absolute from where the file lies. `out` stays relative to the working folder."""
 
-    def absolute(text: str) -> str:
-        text = expanded(text)
-        return text if Path(text).is_absolute() else str((folder / text).resolve())
+    def with_path(part: Any, key: str) -> Any:
+        found = isinstance(part, dict) and isinstance(part.get(key), str)
+        return {**part, key: beside(folder, part[key])} if found else part
 
-    def with_table(labels: Any) -> Any:
-        found = isinstance(labels, dict) and isinstance(labels.get("table"), str)
-        return {**labels, "table": absolute(labels["table"])} if found else labels
-
-    changed = dict(tree)
-    for key in ("layout", "labels"):
-        if isinstance(changed.get(key), str):
-            changed[key] = absolute(changed[key])
+    changed: dict[str, Any] = with_path(with_path(tree, "layout"), "labels")
+    for key, path in (("method", "teacher_run"), ("cache", "folder")):
+        if key in changed:
+            changed = {**changed, key: with_path(changed[key], path)}
     labels = changed.get("labels")
     if isinstance(labels, dict):
-        changed["labels"] = {**with_table(labels)}
+        changed["labels"] = {**with_path(labels, "table")}
         if isinstance(labels.get("more"), list):
-            changed["labels"]["more"] = [with_table(item) for item in labels["more"]]
+            changed["labels"]["more"] = [with_path(item, "table") for item in labels["more"]]
     data = changed.get("data")
     if isinstance(data, str):
-        changed["data"] = [absolute(data)]
+        changed["data"] = [beside(folder, data)]
     elif isinstance(data, list):
-        changed["data"] = [absolute(item) if isinstance(item, str) else item for item in data]
+        changed["data"] = [beside(folder, item) if isinstance(item, str) else item for item in data]
     return changed
 
 
-def expanded(text: str) -> str:
-    """`~` and `$NAME` put in; a name that is not set stays, and the missing file's error shows it."""
-    return os.path.expandvars(Path(text).expanduser())
+def beside(folder: Path, text: str) -> str:
+    """A path of a file in a folder, made absolute.
+
+    `~` and `$NAME` are put in; a name that is not set stays, and the missing file's error shows it.
+    """
+    expanded = Path(os.path.expandvars(Path(text).expanduser()))
+    return str(expanded if expanded.is_absolute() else (folder / expanded).resolve())
 
 
 def apply_override(tree: dict[str, Any], text: str) -> None:

@@ -70,10 +70,14 @@ def open_data(
     return labels.apply(recordings)
 
 
-def plan_run(config: RunConfig) -> Planned:
+def plan_run(config: RunConfig, *, split: Split | None = None) -> Planned:
     """Open, plan, label and split as a configuration says; samples are read later.
 
     Files that cannot be opened are left out, and told in `failed`.
+
+    Args:
+        split: of a run that was trained; default drawn from the groups that are there, which would be
+            another one where archives came or went since.
 
     Raises:
         SensorkdError: data, layout, labels or split cannot be used as asked.
@@ -85,7 +89,7 @@ def plan_run(config: RunConfig) -> Planned:
     if failed and not recordings:
         raise failed[0]
     try:
-        return _planned(config, recordings, notes, failed)
+        return _planned(config, recordings, notes, failed, split)
     except SensorkdError as error:
         if failed:
             # A group, a class or an input may be missing for no other reason.
@@ -97,9 +101,13 @@ def plan_run(config: RunConfig) -> Planned:
 
 
 def _planned(
-    config: RunConfig, recordings: list[Recording], notes: list[str], failed: Sequence[SensorkdError]
+    config: RunConfig,
+    recordings: list[Recording],
+    notes: list[str],
+    failed: Sequence[SensorkdError],
+    split: Split | None,
 ) -> Planned:
-    split = _split(recordings, config)
+    split = split or _split(recordings, config)
     by = config.split.by
     learned = [recording for recording in recordings if _group(recording, by) in split.train]
     encodings = fix_encodings(learned, config.requests)

@@ -13,6 +13,7 @@ import yaml
 
 from sensorkd._version import __version__
 from sensorkd.adapters import SensorAdapter
+from sensorkd.durable import write_whole
 from sensorkd.encoding import InputEncoding
 from sensorkd.errors import ConfigError, RunError
 from sensorkd.models.frontend import ChannelStats
@@ -23,7 +24,9 @@ from sensorkd.runs.config import RunConfig
 from sensorkd.runs.config_file import parse_config
 from sensorkd.training.checkpoint import load_tensors
 from sensorkd.training.priors import class_shares, shift_classifier
+from sensorkd.training.state_files import STATE
 from sensorkd.windows.health import SensorHealth
+from sensorkd.windows.splits import Split
 
 __all__ = ["Run"]
 
@@ -56,7 +59,6 @@ class Run:
         """Write configuration and description; weights are written by training."""
         self.folder.mkdir(parents=True, exist_ok=True)
         tree = self.config.model_dump(mode="json")
-        (self.folder / CONFIG).write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
         about = {
             "sensorkd": __version__,
             "classes": list(self.classes),
@@ -68,7 +70,9 @@ class Run:
             "inputs": {name: encoding.to_json() for name, encoding in self.encodings.items()},
             "stats": {name: dataclasses.asdict(stats) for name, stats in self.stats.items()},
         }
-        (self.folder / ABOUT).write_text(json.dumps(about, indent=1), encoding="utf-8")
+        write_whole(self.folder / ABOUT, json.dumps(about, indent=1).encode())
+        # Last, since a folder with a configuration holds a run.
+        write_whole(self.folder / CONFIG, yaml.safe_dump(tree, sort_keys=False).encode())
 
     @classmethod
     def load(cls, folder: str | Path) -> Run:
@@ -92,7 +96,7 @@ class Run:
             raise RunError("the run folder is damaged", file=folder, found=error) from error
         try:
             return cls._from_trees(folder, tree, about)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise RunError(
                 "the run folder is damaged, or another version of sensorkd wrote it",
                 file=folder / ABOUT,
@@ -124,6 +128,11 @@ class Run:
         """The adapter of each input, with the run's options."""
         options = {name: dict(item.options) for name, item in self.config.inputs.items()}
         return adapters_for(self.encodings, options)
+
+    @property
+    def split(self) -> Split:
+        """The groups on each side, as they were when it was trained; archives may have come or gone since."""
+        return Split(**self.groups)
 
     @property
     def families(self) -> Families:
@@ -187,19 +196,29 @@ class Run:
             )
         return tuple(class_shares([told[name] for name in self.classes], key).tolist())
 
+    @property
+    def finished(self) -> bool:
+        """Whether all steps were taken: weights that ship are written after the last one."""
+        return (self.folder / WEIGHTS[self.config.training.weights]).exists()
+
     def student(self) -> Student:
         """The trained student, ready to judge, answering for the class shares of `prior`.
 
         Raises:
             RunError: training was not finished, or the weights are damaged.
         """
-        path = self.folder / WEIGHTS[self.config.training.weights]
-        if not path.exists() and (self.folder / "last.safetensors").exists():
+        if not self.finished:
             raise RunError(
                 "this run was not finished", file=self.folder, mend="sensorkd train CONFIG --resume"
             )
+        path = self.folder / WEIGHTS[self.config.training.weights]
         student = self.fresh_student()
-        student.load_state_dict(load_tensors(path)[0])
+        try:
+            student.load_state_dict(load_tensors(path)[0])
+        except RunError as error:
+            if self.config.training.weights != "best" and (self.folder / STATE).exists():
+                error.mend = "remove the file: sensorkd train CONFIG --resume makes it anew from the state"
+            raise
         if self.config.deployment_prior is not None:
             shift_classifier(student, self.trained_prior, self.prior)
         return student.eval()

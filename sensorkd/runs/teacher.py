@@ -14,13 +14,13 @@ from sensorkd.models.frontend import ChannelStats
 from sensorkd.models.layered import LayeredStudent
 from sensorkd.models.size import SIZES, size_named
 from sensorkd.runs.config import MethodConfig
-from sensorkd.runs.run import CONFIG, LOG, WEIGHTS, Run
-from sensorkd.runs.trained_teacher import METHOD_OF, STATE, TeacherKind, ready_teacher, trained_network
+from sensorkd.runs.run import CONFIG, LOG, Run
+from sensorkd.runs.trained_teacher import METHOD_OF, TeacherKind, ready_teacher, trained_network
 from sensorkd.training.batches import WindowSource
-from sensorkd.training.checkpoint import load_tensors
 from sensorkd.training.device import device_named
 from sensorkd.training.log import TrainingLog
 from sensorkd.training.loop import Recipe, train
+from sensorkd.training.state_files import sound_state
 
 __all__ = ["stats_of_teacher", "teacher_for"]
 
@@ -69,7 +69,7 @@ def teacher_for(
         _train(taught, windows, recipe, kind, dev, on_note, on_step)
     else:
         taught = Run.load(shared)
-        _check_shared(taught, run)
+        _check_shared(taught, run, kind)
     began = time.monotonic()
     network = trained_network(
         taught.fresh_layered(),
@@ -141,15 +141,15 @@ def _train(
     folder = taught.folder
     if (folder / CONFIG).exists():
         _check_own(Run.load(folder), taught)
-        if _finished(taught):
+        if taught.finished:
             return
     else:
         taught.save()
-    resume = (folder / STATE).exists()
+    log = TrainingLog(folder / LOG)
+    resume = sound_state(folder, log, on_note)
     if on_note is not None:
         told = f"{taught.config.model.size}, by {METHOD_OF[kind]}"
         on_note(f"{'going on with' if resume else 'training'} the teacher first ({told}): {folder}")
-    log = TrainingLog(folder / LOG)
     if not resume:
         log.begin()
 
@@ -180,14 +180,24 @@ def _check_own(found: Run, taught: Run) -> None:
         )
 
 
-def _check_shared(taught: Run, run: Run) -> None:
+def _check_shared(taught: Run, run: Run, kind: TeacherKind) -> None:
     """A shared teacher answers the same question, behind the same frontends, and knows nothing more."""
-    if not _finished(taught):
+    if not taught.finished:
         raise RunError(
             "the run that should teach was not finished",
             file=taught.folder,
             inside="method.teacher_run",
             mend="finish it: sensorkd train CONFIG --resume",
+        )
+    seen = sorted(set(taught.groups["dev"]) & set(run.groups["test"]))
+    if kind == "plain" and taught.config.training.weights == "best" and seen:
+        raise RunError(
+            "the weights that should teach were chosen by groups that this run is to be judged by",
+            file=taught.folder,
+            inside="method.teacher_run",
+            found=f"dev groups {seen}",
+            expected="none of its dev groups among the test groups of this run",
+            mend="train the teacher with another training.weights, or another split",
         )
     mine, theirs = _shared_parts(taught), _shared_parts(run)
     differing = [name for name in mine if mine[name] != theirs[name]]
@@ -212,16 +222,6 @@ def _shared_parts(run: Run) -> dict[str, object]:
         "frontend constants": run.stats,
         "class shares": run.trained_prior,
     }
-
-
-def _finished(run: Run) -> bool:
-    """Whether all its steps were taken and its result was written."""
-    if not all((run.folder / name).exists() for name in (STATE, WEIGHTS[run.config.training.weights])):
-        return False
-    about = load_tensors(run.folder / STATE)[1]
-    training = run.config.training
-    steps = int(about["epoch"]) * training.steps_per_epoch(int(about["identity"]["windows"]))
-    return steps >= training.total_steps
 
 
 def _cost(taught: Run, network: LayeredStudent, seconds: float) -> Record:

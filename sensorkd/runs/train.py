@@ -9,22 +9,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from sensorkd.errors import RunError, SensorkdError
+from sensorkd.locks import only_process
 from sensorkd.runs.config import RunConfig
 from sensorkd.runs.data import Planned, plan_run, read_training, read_usable
 from sensorkd.runs.lost_labels import check_labels, labels_lost
 from sensorkd.runs.run import CONFIG, LOG, Run
 from sensorkd.runs.stats import channel_stats
 from sensorkd.runs.teacher import stats_of_teacher, teacher_for
-from sensorkd.runs.trained_teacher import STATE
 from sensorkd.training.batches import ArrayDataset
 from sensorkd.training.cross_validation import settled
 from sensorkd.training.device import slow_precision
 from sensorkd.training.log import TrainingLog
 from sensorkd.training.loop import Recipe, train
 from sensorkd.training.priors import effective_prior, sampled_prior
+from sensorkd.training.state_files import sound_state
 from sensorkd.windows.arrays import Reading
 from sensorkd.windows.health import sensor_health
 
@@ -64,18 +66,35 @@ def train_run(
         tell(slow)
     data = _read(planned, config, on_read, tell)
     run = _described(folder, planned, config, data)
+    _check_classes(run)
+    _tell_unmet(data, tell)
+    with only_process(folder, "run"):
+        # Again: another process may have begun it, or gone on with it, while this one read.
+        _check_folder(folder, config, resume=resume)
+        _train(run, data, resume, tell, on_step)
+    return run
+
+
+def _train(
+    run: Run,
+    data: _Data,
+    resume: bool,
+    tell: Callable[[str], None],
+    on_step: Callable[[int, int, Mapping[str, float]], None] | None,
+) -> None:
+    """Train it into its folder, of which this is the only process."""
+    config, folder, log = run.config, run.folder, TrainingLog(run.folder / LOG)
     if resume:
         _check_windows(run)
-    _check_classes(run)
-    layered = run.fresh_layered()
-    log = TrainingLog(folder / LOG)
+    layered, recipe = run.fresh_layered(), _recipe(run)
+    # What the loop would refuse, before anything is written, a teacher is trained or labels are held out.
+    recipe.check(layered, data.windows, data.dev, data.unlabelled)
     if not resume:
         # A resume that is refused must leave the run as it was described.
         run.save()
         log.begin()
-    recipe = _recipe(run)
-    # What the loop would refuse, before a teacher is trained or labels are held out for it.
-    recipe.check(layered, data.windows, data.dev, data.unlabelled)
+    # A run that was cut off while its teacher learned has not begun itself.
+    begun = resume and sound_state(folder, log, tell)
     if recipe.method.teacher != "none":
         teacher = teacher_for(
             run,
@@ -100,8 +119,6 @@ def train_run(
             on_note=tell,
         )
         _tell_two_priors(recipe, config, tell)
-    # A run that was cut off while its teacher learned has not begun itself.
-    begun = (folder / STATE).exists()
     train(
         layered,
         data.windows,
@@ -109,12 +126,11 @@ def train_run(
         folder,
         dev=data.dev,
         unlabelled=data.unlabelled,
-        resume=resume and begun,
+        resume=begun,
         on_step=on_step,
         on_epoch=log.write,
     )
     _tell_idle(log, tell)
-    return run
 
 
 @dataclass(frozen=True)
@@ -205,6 +221,18 @@ def _tell_two_priors(recipe: Recipe, config: RunConfig, tell: Callable[[str], No
         tell(
             "`deployment_prior` turns verdicts from the class shares of the labels, and windows without a "
             "label teach those of `unlabelled_shares` as well: leave it out, or judge by dev groups"
+        )
+
+
+def _tell_unmet(data: _Data, tell: Callable[[str], None]) -> None:
+    """Inputs of which no window that teaches has anything: their weights stay as they were drawn."""
+    sources = [data.windows, *([] if data.unlabelled is None else [data.unlabelled])]
+    met = np.concatenate([source.presence for source in sources]).max(axis=0).tolist()
+    unmet = [name for name, seen in zip(data.reading.windows.inputs, met, strict=True) if not seen]
+    if unmet:
+        tell(
+            f"no window to learn from has {', '.join(unmet)}: where a device has it, it adds noise to the "
+            "verdicts; leave it out of `inputs`, or label recordings that have it"
         )
 
 

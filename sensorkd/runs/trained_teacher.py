@@ -20,15 +20,15 @@ from sensorkd.runs.run import WEIGHTS
 from sensorkd.training.batches import Batch, WindowSource, collate
 from sensorkd.training.checkpoint import load_tensors, without_prefix
 from sensorkd.training.device import moved
+from sensorkd.training.state_files import STATE
 from sensorkd.training.step import augmented
 
-__all__ = ["METHOD_OF", "STATE", "TeacherKind", "ready_teacher", "trained_network"]
+__all__ = ["METHOD_OF", "TeacherKind", "ready_teacher", "trained_network"]
 
 TeacherKind = Literal["plain", "layered"]
 Weights = Literal["averaged", "last", "best"]
 # What teaches verdicts needs no auxiliaries; what teaches stages was trained to have good ones.
 METHOD_OF: Mapping[TeacherKind, str] = {"plain": "ce", "layered": "sad"}
-STATE = "last.safetensors"
 # As `recompute_norms` takes them, so that the identity's statistics are those that would ship.
 STATISTICS_BATCH, STATISTICS_BATCHES = 64, 32
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,20 +13,37 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from sensorkd.durable import sync
 from sensorkd.errors import RunError
 
 __all__ = ["digest_of", "load_tensors", "prefixed", "save_tensors", "without_prefix"]
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
-    """Write atomically: a temporary file beside it, flushed to disk, then renamed."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    """Write atomically: a temporary file beside it, flushed to disk, then renamed.
+
+    The temporary file has one name, so that runs that were killed leave no more than one; a lock of the
+    folder keeps other processes away.
+
+    Raises:
+        RunError: the disk is full, or the folder cannot be written to; an older file is as it was.
+    """
+    part = path.with_name(f".{path.name}.part")
     contiguous = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     told = json.dumps(about)
-    save_file(contiguous, part, metadata={"about": told, "sha256": _digest(contiguous, told)})
-    with part.open("rb") as handle:
-        os.fsync(handle.fileno())
-    part.replace(path)
+    try:
+        save_file(contiguous, part, metadata={"about": told, "sha256": _digest(contiguous, told)})
+        sync(part)
+        part.replace(path)
+        sync(path.parent)
+    except (SafetensorError, OSError) as error:
+        part.unlink(missing_ok=True)
+        raise RunError(
+            "the weights cannot be written",
+            file=path,
+            found=error,
+            mend="make room, or name a folder that can be written to",
+        ) from error
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -52,7 +68,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             "the weights cannot be read",
             file=path,
             found=error,
-            mend="remove the file and resume, or train again",
+            mend="put the file back from a copy, or train again",
         ) from error
 
 

@@ -6,9 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-__all__ = ["Sampling", "TrainingConfig"]
+__all__ = ["Sampling", "Seed", "TrainingConfig"]
 
 Sampling = Literal["natural", "balanced"]
+# NumPy's older generators, which scikit-learn draws by, take no more.
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 class TrainingConfig(BaseModel):
@@ -79,6 +81,12 @@ class TrainingConfig(BaseModel):
             raise ValueError("`milestones` goes with `schedule: steps`, and only with it")
         if list(self.milestones) != sorted(set(self.milestones)):
             raise ValueError(f"milestones {list(self.milestones)} must rise")
+        return self
+
+    @model_validator(mode="after")
+    def _norms_are_of_training(self) -> TrainingConfig:
+        if self.norms == "augmented" and not self.augment:
+            raise ValueError("`norms: augmented` needs `augment: true`: training sees no other windows")
         return self
 
     @property

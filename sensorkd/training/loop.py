@@ -32,6 +32,7 @@ from sensorkd.training.optimiser import learning_rate_at, optimiser_for
 from sensorkd.training.order import EpochBatches, seeded
 from sensorkd.training.recipe import Recipe
 from sensorkd.training.state import TrainingState
+from sensorkd.training.state_files import STATE, keep_before
 from sensorkd.training.step import step_batch
 from sensorkd.training.step_loss import StepLoss
 from sensorkd.training.tally import EpochTally
@@ -40,7 +41,8 @@ from sensorkd.training.visiting import Visiting
 __all__ = ["Recipe", "train"]
 
 Record = dict[str, Any]
-BEST = "best.safetensors"
+# Until the last step is taken, or a run that was cut off would pass for a finished one.
+BEST, BEST_SO_FAR = "best.safetensors", "best_so_far.safetensors"
 
 
 def train(
@@ -61,8 +63,8 @@ def train(
         windows: training windows. dev: windows to choose the best weights by; nothing else is.
         unlabelled: training windows whose labels, if they have any, are not looked at; methods with
             `unlabelled` above 0 draw some of them in every step, others leave them alone.
-        folder: where `last.safetensors` (the state to resume from), `averaged.safetensors` and, with
-            dev, `best.safetensors` (students only) are kept.
+        folder: where `last.safetensors` (the state to resume from, and the one before it), and at the end
+            `averaged.safetensors` and, with dev, `best.safetensors` (students only) are kept.
         on_step: called with (step, steps, terms). on_epoch: called with a record to log.
 
     Raises:
@@ -95,11 +97,11 @@ def train(
     state = TrainingState(layered, optimiser, past, average, balance=balance, alignment=alignment)
     identity = recipe.identity(len(windows), free)
     if resume:
-        state.load(folder / "last.safetensors", identity)
+        state.load(folder / STATE, identity)
     else:
         # At once, so that a run cut off in its first epoch can be resumed like any other.
         folder.mkdir(parents=True, exist_ok=True)
-        state.save(folder / "last.safetensors", identity)
+        state.save(folder / STATE, identity)
     epoch = state.epoch
     losses = StepLoss(recipe, layered, steps, past, adjustment, alignment, balance)
     visiting = None
@@ -163,11 +165,14 @@ def train(
         if balance is not None:
             record["balance"] = balance.weights()
         if dev is not None:
-            record["dev"] = _keep_best(state, dev, logged, recipe, folder / BEST)
-        state.save(folder / "last.safetensors", identity)
+            record["dev"] = _keep_best(state, dev, logged, recipe, folder / BEST_SO_FAR)
+        keep_before(folder)
+        state.save(folder / STATE, identity)
         if on_epoch is not None:
             on_epoch(record)
 
+    if (folder / BEST_SO_FAR).exists():
+        (folder / BEST_SO_FAR).replace(folder / BEST)
     if config.weights == "best":
         average.load_state_dict(load_tensors(folder / BEST)[0])
         return average.eval()

@@ -317,6 +317,32 @@ def test_incomplete_seeds_are_left_out_and_named(done: Path, place: Path) -> Non
     assert "left out, 1 of 2 folds" in results_text(results)
 
 
+@pytest.mark.parametrize("damage", ["cut", "empty", "gone", "null"])
+def test_a_damaged_cell_is_named_with_what_to_do(done: Path, place: Path, damage: str) -> None:
+    out = place / f"damaged-{damage}"
+    shutil.copytree(done / "cells", out / "cells")
+    folder = out / "cells" / "sad" / "1" / "seed1-fold01"
+    path = folder / ("cell.json" if damage == "null" else "windows.npz")
+    content = path.read_bytes()
+    path.unlink()
+    if damage != "gone":
+        path.write_bytes({"cut": content[:-40], "empty": b"", "null": b"null"}[damage])
+    with pytest.raises(RunError) as caught:
+        report_benchmark(place / "little.yaml", out)
+    assert str(path) in str(caught.value)
+    assert "remove" in str(caught.value.mend)
+
+
+def test_damaged_ratios_of_times_are_told(done: Path, place: Path) -> None:
+    times = EqualTime(plan_of(place / "little.yaml", place / "ratios"))
+    times.path.parent.mkdir(exist_ok=True)
+    for content in ("{", "null"):
+        times.path.write_text(content)
+        with pytest.raises(RunError, match="ratios of times cannot be read") as caught:
+            times.ratios()
+        assert caught.value.file == str(times.path)
+
+
 def test_sensors_that_some_folds_were_not_judged_by_have_no_row(done: Path, place: Path) -> None:
     out = place / "fewer"
     shutil.copytree(done / "cells", out / "cells")

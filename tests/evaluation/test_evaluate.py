@@ -17,11 +17,11 @@ from sensorkd.evaluation.alarm_metrics import alarm_metrics
 from sensorkd.evaluation.alarm_windows import ScoredWindows
 from sensorkd.evaluation.evaluate import Evaluation, evaluate_run, evaluate_windows
 from sensorkd.evaluation.run_windows import RunWindows, windows_for
-from sensorkd.runs import Run
+from sensorkd.runs import Run, train_run
 from sensorkd.runs.alarm_config import AlarmConfig
 from sensorkd.training.inference import predict_logits
 from sensorkd.training.metrics import classification_metrics
-from tests.press_run import CALM, write_press
+from tests.press_run import CALM, press_config, write_press
 
 
 @pytest.fixture(scope="module")
@@ -176,10 +176,10 @@ def test_it_all_survives_as_json(judged: Evaluation) -> None:
     assert set(tree["prior"]["answered"]) == set(tree["classes"]) == {"hot", "ok", "worn"}
 
 
-def test_a_side_that_holds_no_group_is_told(press_run: Run, tmp_path: Path) -> None:
-    split = press_run.config.split.model_copy(update={"test": ()})
+def test_a_side_that_holds_no_group_is_told(press_run: Run) -> None:
+    run = dataclasses.replace(press_run, groups={**press_run.groups, "test": ()})
     with pytest.raises(WindowError, match=r"the run holds out no test groups(.|\n)*--data") as caught:
-        evaluate_run(with_config(press_run, split=split))
+        evaluate_run(run)
     assert caught.value.inside == "split.test"
 
 
@@ -205,4 +205,41 @@ def test_a_label_table_of_their_own_labels_other_archives(press_run: Run, tmp_pa
 
 def test_archives_that_were_trained_on_are_told(press_run: Run, press: Path) -> None:
     judged = evaluate_run(press_run, [str(press / "p0.h5")])
-    assert judged.notes == ["judged also on groups that were trained on: ['p0']"]
+    assert judged.notes == ["judged only on groups that were trained on: ['p0']"]
+    both = [str(press / name) for name in ("p0.h5", "p4.h5")]
+    assert "judged also on groups that were trained on: ['p0']" in evaluate_run(press_run, both).notes
+
+
+@pytest.fixture
+def folded(tmp_path: Path) -> Run:
+    """Trained on four of five presses, with the fifth drawn as a fold to be judged by."""
+    (tmp_path / "presses").mkdir()
+    for number in range(5):
+        write_press(tmp_path / "presses", f"p{number}", seed=number)
+    split = {"by": "machine", "folds": 5, "fold": 1}
+    training = {"steps": 4, "batch_size": 8}
+    return train_run(press_config(tmp_path / "presses", tmp_path / "run", split=split, training=training))
+
+
+def test_a_run_is_judged_by_what_it_held_out_whatever_came_since(folded: Run, tmp_path: Path) -> None:
+    (held,) = folded.groups["test"]
+    before = evaluate_run(folded)
+    assert set(before.groups) == {held} and before.notes == []
+    write_press(tmp_path / "presses", "a-new-one", seed=7)
+    after = evaluate_run(folded)
+    assert set(after.groups) == {held}
+    assert np.array_equal(before.logits, after.logits)
+    assert after.notes == ["not judged, since they came after the run: ['a-new-one']; name them with --data"]
+
+
+def test_a_run_is_judged_by_what_it_held_out_whatever_went_since(folded: Run, tmp_path: Path) -> None:
+    (held,) = folded.groups["test"]
+    before = evaluate_run(folded)
+    trained = folded.groups["train"][0]
+    (tmp_path / "presses" / f"{trained}.h5").unlink()
+    after = evaluate_run(folded)
+    assert set(after.groups) == {held} and np.array_equal(before.logits, after.logits)
+    (tmp_path / "presses" / f"{held}.h5").write_bytes(b"")
+    with pytest.raises(WindowError, match="no window of the run's test groups") as caught:
+        evaluate_run(folded)
+    assert f"{held}.h5" in str(caught.value.found) and held in str(caught.value.expected)

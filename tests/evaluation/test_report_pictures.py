@@ -62,6 +62,13 @@ def test_every_term_is_a_curve_over_steps_and_nothing_else_is() -> None:
     assert axes.get_yscale() == "log"
 
 
+def test_terms_that_begin_late_are_drawn_from_there() -> None:
+    records = [record(10, label=0.5), record(20, label=0.4, pseudo=0.3), record(30, label=0.3, pseudo=0.2)]
+    (axes,) = drawn(term_curves(records))
+    steps, values = lines(axes)["pseudo"]
+    assert steps == [10, 20, 30] and np.isnan(values[0]) and values[1:] == [0.3, 0.2]
+
+
 def test_dev_groups_have_a_curve_of_their_own() -> None:
     records = [{**record(step, label=0.5), "dev": {"macro_f1": step / 100}} for step in (10, 20)]
     left, right = drawn(term_curves([*records, {"final": "averaged", "dev": {"macro_f1": 0.9}}]))

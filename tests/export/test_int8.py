@@ -209,9 +209,8 @@ def test_dev_groups_decide_where_there_are_any(press_run):
 
 
 def test_training_groups_decide_otherwise_and_never_test_groups(press_run):
-    split = press_run.config.split.model_copy(update={"dev": (), "test": ("p3", "p4")})
-    run = dataclasses.replace(press_run, config=press_run.config.model_copy(update={"split": split}))
-    found = calibration_of(run)
+    groups = {"train": press_run.groups["train"], "dev": (), "test": ("p3", "p4")}
+    found = calibration_of(dataclasses.replace(press_run, groups=groups))
     assert found.side == "train"
     seen = {name.split("::")[0] for name in [*found.ranges.recording, *found.judged.recording]}
     assert seen == {"p0.h5", "p1.h5", "p2.h5"}

@@ -247,6 +247,9 @@ def test_data_of_a_file_is_relative_to_the_file_unless_it_is_overridden(
     path.write_text("{data: images.h5, format: hdf5, student: resnet8, out: here}")
     assert load_image_config(path).data == str(tmp_path / "images.h5")
     assert load_image_config(path, ["data=other.h5"]).data == "other.h5"
+    taught = "method: {name: kd, teacher_run: ../taught}"
+    path.write_text(f"{{data: images.h5, format: hdf5, student: resnet8, out: here, {taught}}}")
+    assert load_image_config(path).method.teacher_run == str(tmp_path.parent / "taught")
     monkeypatch.setenv("IMAGES", "/somewhere")
     path.write_text("{data: $IMAGES/images.h5, format: hdf5, student: resnet8, out: here}")
     assert load_image_config(path).data == "/somewhere/images.h5"
@@ -265,6 +268,8 @@ def test_data_of_a_file_is_relative_to_the_file_unless_it_is_overridden(
         ("colour=red", "colour"),
         ("std=[0, 1, 1]", "above 0"),
         ("format=zip", "cifar100_binary"),
+        ("training.weights=best", "images have none of"),
+        ("seed=4294967296", "less than 4294967296"),
     ],
 )
 def test_a_mistake_in_a_configuration_is_told(tmp_path: Path, change: str, said: str) -> None:
@@ -272,3 +277,15 @@ def test_a_mistake_in_a_configuration_is_told(tmp_path: Path, change: str, said:
     path.write_text("{data: images.h5, format: hdf5, student: resnet8, out: here}")
     with pytest.raises(ConfigError, match=said):
         load_image_config(path, [change])
+
+
+def test_a_damaged_result_is_told_and_made_anew(data: Path, tmp_path: Path) -> None:
+    config = configured(data, tmp_path, method={"name": "ce"})
+    before = run_images(config)
+    path = Path(config.out) / "result.json"
+    path.write_text("")
+    with pytest.raises(RunError, match="the result of the run is damaged") as caught:
+        run_images(config)
+    assert caught.value.file == str(path)
+    path.unlink()
+    assert {**run_images(config), "seconds": 0} == {**before, "seconds": 0}

@@ -121,3 +121,23 @@ def test_a_file_that_is_none_is_told(tmp_path: Path, text: str | None, told: str
     with pytest.raises(ConfigError, match=told) as caught:
         load_config(tmp_path / "x.yaml")
     assert caught.value.file == str(tmp_path / "x.yaml")
+
+
+def test_a_teacher_and_the_caches_lie_beside_the_file_too(written: Any, tmp_path: Path) -> None:
+    told = {"method": {"name": "kd", "teacher_run": "../runs/teacher"}, "cache": {"folder": "windows"}}
+    config = written(**told)
+    assert config.method.teacher_run == str(tmp_path / "runs/teacher")
+    assert config.cache.folder == str(tmp_path / "conf/windows")
+    assert written("method.teacher_run=runs/teacher", **told).method.teacher_run == "runs/teacher"
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_that_no_generator_takes_is_refused(written: Any, seed: int) -> None:
+    with pytest.raises(ConfigError, match="seed"):
+        written(seed=seed)
+
+
+def test_norms_of_augmented_windows_need_some(written: Any) -> None:
+    with pytest.raises(ConfigError, match="needs `augment: true`"):
+        written(training={"norms": "augmented", "augment": False})
+    assert written(training={"norms": "augmented"}).training.norms == "augmented"

@@ -235,6 +235,23 @@ def test_a_run_that_knows_other_labels_cannot_teach(
     assert caught.value.inside == "method.teacher_run"
 
 
+def test_weights_that_were_chosen_by_what_is_judged_cannot_teach(
+    run: Run, ask: Asked, told: tuple[Run, ArrayDataset]
+) -> None:
+    training = run.config.training.model_copy(update={"weights": "best"})
+    config = run.config.model_copy(update={"training": training})
+    chosen = dataclasses.replace(run, config=config, groups={**run.groups, "dev": ("p4",), "test": ()})
+    teacher_for(chosen, told[1], recipe_of(chosen, "kd"), dev=told[1])
+    shared = str(chosen.folder / "teacher")
+    judged = dataclasses.replace(run, folder=run.folder.parent / "judged")
+    assert "p4" in judged.groups["test"]
+    with pytest.raises(RunError, match="this run is to be judged by") as caught:
+        ask("kd", of=judged, shared=shared)
+    assert "p4" in str(caught.value.found)
+    judged.folder.mkdir()
+    ask("kd", of=dataclasses.replace(judged, groups={**run.groups, "test": ()}), shared=shared)
+
+
 def test_a_run_behind_other_frontends_cannot_teach(run: Run, ask: Asked, finished: Path) -> None:
     """Floats are prepared once, by the student's."""
     stats = {**run.stats, "heat": dataclasses.replace(run.stats["heat"], mean=(1.0,))}

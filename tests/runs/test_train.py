@@ -8,12 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from sensorkd.errors import ConfigError
+from sensorkd.errors import ConfigError, RunError
+from sensorkd.locks import only_process
 from sensorkd.runs import Run, RunConfig, train_run
 from sensorkd.runs.data import plan_run, read_usable
 from sensorkd.runs.train import _recipe, _trained_prior
-from tests.press_run import CALM, press_config
+from sensorkd.training.log import TrainingLog
+from tests.press_run import CALM, press_config, write_press
 
 
 def shares(config: RunConfig) -> np.ndarray:
@@ -129,3 +132,113 @@ def test_limits_of_the_configuration_reach_the_encoding(press: Path, tmp_path: P
     encoding = plan_run(press_config(press, tmp_path, inputs={"shake": told})).encodings["shake"]
     assert (encoding.valid_range, encoding.full_scale) == ((-9.0, 9.0), (-8.0, 8.0))
     assert encoding.stuck_after is None
+
+
+SHORT: dict[str, Any] = {"steps": 6, "epoch_steps": 2, "batch_size": 8}
+
+
+def cut_off(config: RunConfig, at: int) -> None:
+    """Train up to a step."""
+
+    def stop(step: int, *_: object) -> None:
+        if step == at:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_run(config, on_step=stop)
+
+
+def test_a_run_that_another_process_is_at_is_left_alone(press: Path, tmp_path: Path) -> None:
+    config = press_config(press, tmp_path / "run", training=SHORT)
+    cut_off(config, at=5)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+    with (
+        only_process(tmp_path / "run", "run"),
+        pytest.raises(RunError, match="another process is at this run"),
+    ):
+        train_run(config, resume=True)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
+
+
+@pytest.mark.parametrize("weights", ["averaged", "last", "best"])
+def test_a_run_that_was_cut_off_does_not_pass_for_a_finished_one(
+    press: Path, tmp_path: Path, weights: str
+) -> None:
+    split: Any = {"by": "machine", "dev": ["p3"], "test": ["p4"]}
+    config = press_config(press, tmp_path / "run", split=split, training={**SHORT, "weights": weights})
+    cut_off(config, at=5)
+    run = Run.load(tmp_path / "run")
+    assert not run.finished
+    with pytest.raises(RunError, match="was not finished"):
+        run.student()
+    assert train_run(config, resume=True).finished
+    assert run.student().classes == 3
+
+
+def test_a_damaged_state_costs_an_epoch_and_says_so(press: Path, tmp_path: Path) -> None:
+    config = press_config(press, tmp_path / "run", training=SHORT)
+    whole = train_run(press_config(press, tmp_path / "whole", training=SHORT)).student()
+    cut_off(config, at=5)
+    state = tmp_path / "run" / "last.safetensors"
+    content = state.read_bytes()
+    state.unlink()
+    state.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    notes: list[str] = []
+    resumed = train_run(config, resume=True, on_note=notes.append).student()
+    assert [note for note in notes if str(state) in note and "damaged" in note]
+    values = resumed.state_dict()
+    assert all(torch.equal(value, values[name]) for name, value in whole.state_dict().items())
+    steps = [
+        record["step"]
+        for record in TrainingLog(tmp_path / "run" / "metrics.jsonl").records()
+        if "step" in record
+    ]
+    assert steps == [2, 4, 6]
+
+
+def test_a_run_whose_state_is_gone_does_not_begin_anew_in_silence(press: Path, tmp_path: Path) -> None:
+    config = press_config(press, tmp_path / "run", training=SHORT)
+    cut_off(config, at=5)
+    for name in ("last.safetensors", "before_last.safetensors"):
+        (tmp_path / "run" / name).unlink()
+    with pytest.raises(RunError, match="the state of this run is gone"):
+        train_run(config, resume=True)
+
+
+def test_damaged_weights_can_be_made_anew_from_the_state(press: Path, tmp_path: Path) -> None:
+    run = train_run(press_config(press, tmp_path / "run", training=SHORT))
+    path = tmp_path / "run" / "averaged.safetensors"
+    whole = run.student().state_dict()
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(RunError, match="cannot be read") as caught:
+        run.student()
+    assert "--resume" in str(caught.value.mend)
+    path.unlink()
+    train_run(run.config, resume=True)
+    again = run.student().state_dict()
+    assert all(torch.equal(value, again[name]) for name, value in whole.items())
+
+
+def test_what_the_loop_would_refuse_leaves_no_run_behind(press: Path, tmp_path: Path) -> None:
+    config = press_config(press, tmp_path / "run", training={**SHORT, "weights": "best"})
+    with pytest.raises(ConfigError, match="dev group"):
+        train_run(config)
+    train_run(press_config(press, tmp_path / "run", training=SHORT))
+
+
+def test_an_input_that_no_window_to_learn_from_has_is_told(tmp_path: Path) -> None:
+    """Only the press that nobody labelled has it: `ce` learns nothing of it, `lsskd` does."""
+    for number in range(4):
+        labelled = number != 3
+        until = 1 if labelled else 60
+        write_press(tmp_path, f"p{number}", seed=number, heat_until=until, labelled=labelled)
+    told = {}
+    for method in ("ce", "lsskd"):
+        notes: list[str] = []
+        split: Any = {"by": "machine", "test": ["p0"]}
+        config = press_config(
+            tmp_path, tmp_path / method, split=split, training=SHORT, method={"name": method}
+        )
+        train_run(config, on_note=notes.append)
+        told[method] = [note for note in notes if note.startswith("no window to learn from has heat:")]
+    assert len(told["ce"]) == 1 and not told["lsskd"]

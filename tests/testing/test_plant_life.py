@@ -191,7 +191,7 @@ def macro_f1(x: np.ndarray, stages: np.ndarray, machines: np.ndarray) -> float:
     return float(f1_score(stages, said, average="macro"))
 
 
-@pytest.mark.parametrize("seed", (0, 1, 2))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))])
 def test_the_stage_of_a_life_is_neither_hidden_nor_trivial_and_takes_both_sensors(
     seed: int, tmp_path: Path, record_property: Callable[[str, Any], None]
 ) -> None:

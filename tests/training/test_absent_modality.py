@@ -20,6 +20,9 @@ from sensorkd.training.inference import predict_logits
 from sensorkd.training.loop import train
 from sensorkd.training.recipe import Recipe
 
+# Twelve trainings.
+pytestmark = pytest.mark.slow
+
 SEEDS = range(4)
 FAMILIES = {"shake": OSCILLATION, "heat": FLUCTUATION}
 CHANNELS = {"shake": 2, "heat": 1}

@@ -6,8 +6,10 @@ import sys
 
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from sensorkd.errors import RunError
+from sensorkd.training import checkpoint
 from sensorkd.training.checkpoint import (
     load_tensors,
     optimiser_tensors,
@@ -79,6 +81,28 @@ def test_a_flipped_weight_is_refused(tmp_path):
     path.write_bytes(content)
     with pytest.raises(RunError, match="not what was written"):
         load_tensors(path)
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
+    path = tmp_path / "a.safetensors"
+    save_tensors(path, TENSORS, {"epoch": 1})
+
+    def full(tensors, part, metadata):
+        part.write_bytes(b"half of it")
+        raise SafetensorError("No space left on device (os error 28)")
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(RunError, match="cannot be written") as caught:
+        save_tensors(path, TENSORS, {"epoch": 2})
+    assert "No space left" in str(caught.value) and caught.value.file == str(path)
+    assert load_tensors(path)[1] == {"epoch": 1}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_runs_that_were_killed_leave_one_part_at_most(tmp_path):
+    (tmp_path / ".a.safetensors.part").write_bytes(b"half of it")
+    save_tensors(tmp_path / "a.safetensors", TENSORS, {})
+    assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
 
 
 KILLS = """

@@ -42,7 +42,7 @@ def recall_of_the_rare_class(student, windows):
     return float((predict_logits(student, windows).argmax(1) == 2)[windows.labels == 2].mean())
 
 
-@pytest.mark.parametrize("method", ["ce", "sad"])
+@pytest.mark.parametrize("method", ["ce", pytest.param("sad", marks=pytest.mark.slow)])
 def test_a_rare_class_is_found_when_it_is_balanced_or_adjusted_for(
     make_layered, make_windows, make_recipe, tmp_path, method
 ):

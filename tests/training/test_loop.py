@@ -244,6 +244,26 @@ def test_best_weights_are_those_of_the_best_epoch(make_layered, make_windows, ma
     assert metrics.macro_f1 == pytest.approx(best)
     first = next(record for record in records if record["dev"]["macro_f1"] == best)
     assert load_tensors(tmp_path / "best.safetensors")[1]["epoch"] == first["epoch"]
+    assert not (tmp_path / "best_so_far.safetensors").exists()
+
+
+def test_the_best_so_far_of_a_run_that_was_cut_off_is_not_its_result(
+    make_layered, make_windows, make_recipe, tmp_path
+):
+    def stop(step, *_):
+        if step == 7:
+            raise KeyboardInterrupt
+
+    recipe, dev = make_recipe(weights="best", steps=10, epoch_steps=2), make_windows(30, seed=3)
+    whole = train(make_layered(), make_windows(), recipe, tmp_path / "whole", dev=dev)
+    with pytest.raises(KeyboardInterrupt):
+        train(make_layered(), make_windows(), recipe, tmp_path / "cut", dev=dev, on_step=stop)
+    assert (tmp_path / "cut" / "best_so_far.safetensors").exists()
+    assert not (tmp_path / "cut" / "best.safetensors").exists()
+    student = train(make_layered(5), make_windows(), recipe, tmp_path / "cut", dev=dev, resume=True)
+    assert all(torch.equal(value, student.state_dict()[key]) for key, value in whole.state_dict().items())
+    again = train(make_layered(5), make_windows(), recipe, tmp_path / "cut", dev=dev, resume=True)
+    assert all(torch.equal(value, again.state_dict()[key]) for key, value in whole.state_dict().items())
 
 
 def test_what_is_returned_is_what_is_kept(make_layered, make_windows, make_recipe, tmp_path):

@@ -8,8 +8,10 @@ import torch
 from sensorkd.distillation.methods import method_named
 from sensorkd.distillation.teacher import Teacher
 from sensorkd.training.checkpoint import load_tensors
+from sensorkd.training.log import TrainingLog
 from sensorkd.training.loop import train
 from sensorkd.training.recipe import Recipe
+from sensorkd.training.state_files import STATE, sound_state
 
 SOON = {"warmup": 0.1}
 SOFTENED = {**SOON, "cross": 0.5, "deep": 0.5, "feat": 0.005, "out": 1.0, "earlier": "snapshot", "alpha": 0.3}
@@ -70,10 +72,15 @@ def with_teacher(recipe: Recipe, make_layered) -> Recipe:
     )
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize(
+    ("name", "damaged"),
+    [(name, False) for name in FAMILIES]
+    + [(name, True) for name in ("last visit of auxiliaries", "snapshot", "a visit")],
+)
 def test_a_resumed_run_ends_with_the_very_same_weights(
-    make_layered, make_windows, make_recipe, tmp_path, name
+    make_layered, make_windows, make_recipe, tmp_path, name, damaged
 ):
+    """damaged: its newest state is lost, and it goes on from the one before."""
     method = method_named(FAMILIES[name][0], FAMILIES[name][1])
     shares = (0.5, 0.3, 0.2)
     recipe = make_recipe(method, steps=6, epoch_steps=2, batch_size=8, unlabelled_shares=shares)
@@ -86,7 +93,10 @@ def test_a_resumed_run_ends_with_the_very_same_weights(
 
     whole = run("whole", make_layered(), on_epoch=records.append)
     with pytest.raises(InterruptedRunError):
-        run("cut", make_layered(), on_step=stop_at(4))
+        run("cut", make_layered(), on_step=stop_at(5))
+    if damaged:
+        (tmp_path / "cut" / STATE).unlink()
+        assert sound_state(tmp_path / "cut", TrainingLog(tmp_path / "cut" / "metrics.jsonl"))
     resumed = run("cut", make_layered(77), resume=True, on_epoch=again.append)
     for mine, theirs in zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True):
         assert torch.equal(mine, theirs)
