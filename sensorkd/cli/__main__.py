@@ -8,6 +8,8 @@ from sensorkd.errors import MissingExtraError, SensorkdError
 
 __all__ = ["main"]
 
+INTERRUPTED = 130
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a verb; returns the exit code: 0 done, 1 data or model fell short, 2 unusable input."""
@@ -25,8 +27,8 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.close()  # the reader of our output has gone; nothing is left to say to it
         return 0
     except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        return 130
+        print("stopped; what is finished is kept", file=sys.stderr)
+        return INTERRUPTED
     except Exception as error:
         if debug:
             raise
@@ -45,6 +47,8 @@ def _run(arguments: list[str]) -> int:
         # Typer tells usage errors itself and always leaves by SystemExit.
         typer.main.get_command(app).main(arguments, prog_name="sensorkd")
     except SystemExit as left:
+        if left.code == INTERRUPTED:
+            print("stopped; what is finished is kept", file=sys.stderr)
         return left.code if isinstance(left.code, int) else 0
     except ModuleNotFoundError as error:
         raise _missing(error) from error

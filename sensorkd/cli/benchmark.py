@@ -68,6 +68,7 @@ def run(
             found=f"--reference {reference} without --report-only",
             mend="add --report-only, or write `reference` into the benchmark",
         )
+    _check_configs(configs)
     names = [path.stem for path in configs]
     if len(set(names)) < len(names):
         raise ConfigError("two benchmarks have one name", found=names, mend="run them one by one")
@@ -94,6 +95,20 @@ def run(
     emit(result, "\n\n".join(texts), as_json=as_json)
     if failed:
         raise typer.Exit(1)
+
+
+def _check_configs(paths: list[Path]) -> None:
+    """All of them, before the first one runs for hours."""
+    from sensorkd.evaluation.benchmark_config import load_benchmark
+
+    for path in paths:
+        if "=" in path.name and not path.exists():
+            raise ConfigError(
+                "a benchmark takes no overrides on the command line, which would make its cells another's",
+                found=str(path),
+                mend="write it under `set` in the benchmark, for all cells, or in a method's own `set`",
+            )
+        load_benchmark(path)
 
 
 def _reported(path: Path, out: Path, reference: str | None) -> tuple[dict[str, Any], str, bool]:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from sensorkd.errors import ConfigError, SensorkdError
 
@@ -71,7 +71,7 @@ def _bar(*columns: Any) -> Progress:
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
-        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+        MofNCompleteColumn(),
         TimeRemainingColumn(),
         *columns,
         console=console,
@@ -89,12 +89,11 @@ def reading_bar(what: str = "reading windows") -> Iterator[Callable[[int, int], 
 
 @contextmanager
 def training_bar(name: str) -> Iterator[Callable[[int, int, Mapping[str, float]], None]]:
-    """A bar for `on_step(step, steps, terms)`, with the loss and its terms."""
-    with _bar(TextColumn("{task.fields[terms]}")) as bar:
-        task = bar.add_task(name, total=None, terms="")
+    """A bar for `on_step(step, steps, terms)`, with the loss: its terms would not fit beside it."""
+    with _bar(TextColumn("{task.fields[loss]}")) as bar:
+        task = bar.add_task(name, total=None, loss="")
 
         def update(step: int, steps: int, terms: Mapping[str, float]) -> None:
-            told = " ".join(f"{key} {value:.3f}" for key, value in terms.items())
-            bar.update(task, completed=step, total=steps, terms=told)
+            bar.update(task, completed=step, total=steps, loss=f"loss {terms['loss']:.3f}")
 
         yield update

@@ -64,7 +64,7 @@ def run(
     text = (
         f"trained {trained.folder} ({resolved.method.name}, {resolved.model.size}): {cost.parameters:,} "
         f"parameters, {cost.macs:,} multiply-accumulates a window, {cost.weight_bytes:,} bytes of weights\n"
-        f"next: sensorkd evaluate {trained.folder}"
+        f"next: sensorkd evaluate {trained.folder}{'' if trained.groups['test'] else ' --data ARCHIVES'}"
     )
     emit(result, text, as_json=as_json)
     if trained.left_out:

@@ -42,8 +42,10 @@ class Only:
                 raise ConfigError(
                     f"the benchmark has no {part!r}",
                     inside="--only",
-                    expected={key: sorted(values) for key, values in known.items()},
-                    mend=nearest(value, known.get(key, ())) or nearest(key, known) or None,
+                    expected=f"{key} one of {sorted(known[key])}"
+                    if key in known
+                    else f"one of {list(known)}",
+                    mend=nearest(value, known[key]) if key in known else nearest(key, known),
                 )
             allowed.setdefault(key, set()).add(value)
         return cls({key: frozenset(values) for key, values in allowed.items()})

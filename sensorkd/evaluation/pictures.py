@@ -11,6 +11,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
 from numpy.typing import NDArray
 
 from sensorkd.encoding import InputEncoding
@@ -40,7 +41,11 @@ def plain_axes(axes: Axes) -> None:
     """No frame but two sides, small and quiet ticks."""
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    axes.tick_params(colors=MUTED, labelsize=8)
+    axes.tick_params(which="both", colors=MUTED, labelsize=8)
+    for axis in (axes.xaxis, axes.yaxis):
+        # Ticks say what they mean: no offset to add in one's head.
+        if isinstance(formatter := axis.get_major_formatter(), ScalarFormatter):
+            formatter.set_useOffset(False)
 
 
 def learning_curves(logs: Mapping[str, Path], *, title: str) -> Figure:

@@ -27,6 +27,7 @@ from sensorkd.evaluation.alarm_report import AlarmReport
 from sensorkd.evaluation.evaluate import Evaluation, evaluate_windows
 from sensorkd.evaluation.pictures import confusion_picture, window_pictures
 from sensorkd.evaluation.report_pictures import (
+    COURSES,
     alarm_courses,
     auxiliary_curves,
     budget_curve,
@@ -110,6 +111,7 @@ def report_html(
         blind=_blind(run, records),
         trained_on=sorted(set(judged.groups) & set(run.groups["train"])),
         shown=LONGEST_LIST,
+        courses=COURSES,
     )
 
 

@@ -16,7 +16,7 @@ from sensorkd.evaluation.pictures import COLOURS, INK, MUTED, new_figure, plain_
 from sensorkd.timeline import SECOND
 from sensorkd.training.metrics import ECE_BINS
 
-__all__ = ["alarm_courses", "auxiliary_curves", "budget_curve", "reliability", "term_curves"]
+__all__ = ["COURSES", "alarm_courses", "auxiliary_curves", "budget_curve", "reliability", "term_curves"]
 
 NOT_TERMS = {"epoch", "step", "alpha", "learning_rate", "seconds", "waited", "dev", "loss", "accepted"}
 LINES = ("-", "--", ":")

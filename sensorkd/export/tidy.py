@@ -44,7 +44,8 @@ def _widen_constants(model: Any) -> None:
 
     ranks = _ranks(model)
     constants = {item.name: item for item in model.graph.initializer}
-    widened: set[str] = set()
+    taken = set(constants) | {name for node in model.graph.node for name in node.output}
+    widened: dict[tuple[str, int], str] = {}
     for node in model.graph.node:
         if node.op_type not in ELEMENTWISE:
             continue
@@ -53,12 +54,15 @@ def _widen_constants(model: Any) -> None:
             item = constants.get(name)
             if item is None or len(item.dims) >= wanted or any(size != 1 for size in item.dims):
                 continue
-            wide = f"{name}_{wanted}"
-            if wide not in widened:
+            if (name, wanted) not in widened:
+                wide = f"{name}_{wanted}"
+                while wide in taken:
+                    wide += "_"
+                taken.add(wide)
                 value = numpy_helper.to_array(item).reshape((1,) * wanted)
                 model.graph.initializer.append(numpy_helper.from_array(value, wide))
-                widened.add(wide)
-            node.input[place] = wide
+                widened[name, wanted] = wide
+            node.input[place] = widened[name, wanted]
     used = {name for node in model.graph.node for name in node.input}
     kept = [item for item in model.graph.initializer if item.name in used]
     del model.graph.initializer[:]

@@ -158,7 +158,8 @@ class ModelConfig(_Strict):
 
 
 class MethodConfig(_Strict):
-    """A method by name, and any of its numbers changed; what they mean is told at `Method`.
+    """A method by name, which may stand alone (`method: ce`), and any of its numbers changed; what they mean
+    is told at `Method`.
 
     teacher_size: of methods with a teacher, how large it is; default the next larger size than the student.
     teacher_run: a finished run that teaches instead of one trained for this.
@@ -200,6 +201,11 @@ class MethodConfig(_Strict):
     doubt: float | None = None
     teacher_size: str | None = None
     teacher_run: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_name_alone(cls, told: Any) -> Any:
+        return {"name": told} if isinstance(told, str) else told
 
     @model_validator(mode="after")
     def _method_exists(self) -> MethodConfig:

@@ -14,6 +14,7 @@ from sensorkd.models.frontend import ChannelStats
 from sensorkd.models.layered import LayeredStudent
 from sensorkd.models.size import SIZES, size_named
 from sensorkd.runs.config import MethodConfig
+from sensorkd.runs.differences import differences
 from sensorkd.runs.run import CONFIG, LOG, Run
 from sensorkd.runs.trained_teacher import METHOD_OF, TeacherKind, ready_teacher, trained_network
 from sensorkd.training.batches import WindowSource
@@ -169,13 +170,13 @@ def _train(
 def _check_own(found: Run, taught: Run) -> None:
     """What lies in the teacher's folder must be what would be trained into it."""
     before, now = (item.config.model_dump(mode="json") for item in (found, taught))
-    differing = [key for key in now if key not in FREE and now[key] != before.get(key)]
-    if differing or found.windows != taught.windows:
+    was, will = differences(before, now, free=FREE)
+    if was or found.windows != taught.windows:
         raise RunError(
             "the folder holds another teacher",
             file=taught.folder,
-            found={key: before.get(key) for key in differing} or f"windows {found.windows[:8]}...",
-            expected={key: now[key] for key in differing} or f"windows {taught.windows[:8]}...",
+            found=was or f"windows {found.windows[:8]}...",
+            expected=will or f"windows {taught.windows[:8]}...",
             mend="train into another folder with out=FOLDER, or remove this teacher",
         )
 

@@ -16,6 +16,7 @@ from sensorkd.errors import RunError, SensorkdError
 from sensorkd.locks import only_process
 from sensorkd.runs.config import RunConfig
 from sensorkd.runs.data import Planned, plan_run, read_training, read_usable
+from sensorkd.runs.differences import differences
 from sensorkd.runs.lost_labels import check_labels, labels_lost
 from sensorkd.runs.run import CONFIG, LOG, Run
 from sensorkd.runs.stats import channel_stats
@@ -298,14 +299,14 @@ def _check_folder(folder: Path, config: RunConfig, *, resume: bool) -> None:
         raise RunError("there is no run to resume", file=folder, mend="train without --resume")
     if resume:
         before, now = Run.load(folder).config.model_dump(mode="json"), config.model_dump(mode="json")
-        differing = [key for key in now if key not in FREE and now[key] != before[key]]
-        if differing:
+        was, will = differences(before, now, free=FREE)
+        if was:
             # Another target may fit the very same network: its weights would be taken up in silence.
             raise RunError(
                 "the run was begun with another configuration",
                 file=folder / CONFIG,
-                found={key: before[key] for key in differing},
-                expected={key: now[key] for key in differing},
+                found=was,
+                expected=will,
                 mend="resume with the configuration it was begun with, or train into a new folder",
             )
 

@@ -141,3 +141,9 @@ def test_norms_of_augmented_windows_need_some(written: Any) -> None:
     with pytest.raises(ConfigError, match="needs `augment: true`"):
         written(training={"norms": "augmented", "augment": False})
     assert written(training={"norms": "augmented"}).training.norms == "augmented"
+
+
+def test_a_method_may_be_its_name_alone(written: Any) -> None:
+    assert written(method="ce").method == written("method=ce").method == written("method.name=ce").method
+    with pytest.raises(ConfigError, match="did you mean 'lsskd'"):
+        written("method=lskd")

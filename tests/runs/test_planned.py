@@ -126,7 +126,7 @@ def test_lsskd_asks_for_the_class_shares_where_labels_are_few(configured: Any) -
 
 def test_lsskd_tells_what_is_as_good_where_every_window_has_a_label(overrides: list[str]) -> None:
     (note,) = plan_run(load_config(CONFIG, overrides)).notes
-    assert note.startswith("0 of ") and "method.name=ce" in note
+    assert note.startswith("all ") and "method.name=ce" in note
     (note,) = plan_run(load_config(CONFIG, [*overrides, "method.name=fixmatch"])).notes
     assert "method.name=ce" not in note
 
