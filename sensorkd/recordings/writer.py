@@ -59,7 +59,8 @@ class RecordingWriter:
                 file=self.path,
                 found=f"{self.path.stat().st_size:,} bytes",
                 expected="a new name",
-                mend="name a new file; none is overwritten",
+                mend="name a new file; none is overwritten. `sensorkd import --skip-existing` passes over "
+                "those that are there",
             )
         if not self.path.parent.is_dir():
             raise ArchiveError(

@@ -85,7 +85,9 @@ def with_few_labels(planned: Planned, config: RunConfig) -> Planned:
         few = labels_of_groups(labels, groups, count=config.labels_groups, seed=config.seed)
         labels = np.where(np.isin(np.arange(len(rows)), few), labels, UNLABELLED)
     if config.labels_per_class is not None:
-        few = few_labels(labels, groups, per_class=config.labels_per_class, seed=config.seed)
+        few = few_labels(
+            labels, groups, per_class=config.labels_per_class, seed=config.seed, classes=planned.classes
+        )
     elif config.labels_share is not None:
         few = share_of_labels(labels, groups, share=config.labels_share, seed=config.seed)
     elif config.labels_groups is None:

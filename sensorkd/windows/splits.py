@@ -122,12 +122,20 @@ def leave_one_group_out(groups: Sequence[str]) -> Iterator[Split]:
 
 
 def few_labels(
-    labels: NDArray[np.int64], groups: Sequence[str], *, per_class: int, seed: int
+    labels: NDArray[np.int64],
+    groups: Sequence[str],
+    *,
+    per_class: int,
+    seed: int,
+    classes: Sequence[str] | None = None,
 ) -> NDArray[np.int64]:
     """Rows of the windows whose labels are kept: `per_class` of each class, round-robin over groups.
 
     Groups take turns, in an order drawn for each class, so that few labels still come from as many
     machines as can be. With the same seed, what a smaller number or share keeps is kept by a larger one.
+
+    Args:
+        classes: their names, for the error.
 
     Raises:
         SplitError: a class has fewer labelled windows.
@@ -136,8 +144,8 @@ def few_labels(
     for label, count in counts.items():
         if count < per_class:
             raise SplitError(
-                f"class {label} has too few labelled windows",
-                found=count,
+                f"class {label if classes is None else repr(classes[label])} has too few labelled windows",
+                found=f"{count} in the training groups",
                 expected=f"at least {per_class}",
                 mend="lower `labels_per_class`",
             )
