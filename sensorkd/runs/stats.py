@@ -38,8 +38,8 @@ def channel_stats(planned: Planned, config: RunConfig) -> dict[str, ChannelStats
             raise ArchiveError(
                 f"input {name!r} is absent from every training window that was looked at",
                 found=f"presence 0 in {len(rows)} windows",
-                mend=f"shorten `inputs.{name}.span` if it is longer than what was logged without a gap, check "
-                "its unit and valid range with `sensorkd inspect`, or leave it out of `inputs`",
+                mend=f"shorten `inputs.{name}.span` if it is longer than what was logged without a gap; "
+                "check its unit and valid range with `sensorkd inspect`; or leave it out of `inputs`",
             )
         stats[name] = _stats(values, encoding)
     return stats

@@ -104,7 +104,7 @@ def test_labels_of_few_machines_leave_the_others_without(configured: Any) -> Non
 
 
 def test_a_number_that_a_class_does_not_have_is_still_an_error(configured: Any) -> None:
-    with pytest.raises(SplitError, match="class 'bearing_fault' has too few labelled windows"):
+    with pytest.raises(SplitError, match="class 'hot' has too few labelled windows"):
         plan_run(configured(labels_per_class=1000))
 
 
