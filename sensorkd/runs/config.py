@@ -133,8 +133,9 @@ class SplitConfig(_Strict):
 class ModelConfig(_Strict):
     """How large the student is, and what of it is open to choice.
 
-    width: all its widths are those of `size` times it, in multiples of 4; for so many times the work see
-    `sensorkd.runs.width.width_for`. norm: after its convolutions, and those of its auxiliaries.
+    size: `tiny` or `small`. width: all its widths are those of `size` times it, in multiples of 4; for so
+    many times the work see `sensorkd.runs.width.width_for`. norm: after its convolutions, and those of its
+    auxiliaries.
     auxiliary_depth: of what judges a modality's stages in training; `full` repeats the stages that are left
     in small, `light` averages and no more.
     """
@@ -159,7 +160,7 @@ class ModelConfig(_Strict):
 
 class MethodConfig(_Strict):
     """A method by name, which may stand alone (`method: ce`), and any of its numbers changed; what they mean
-    is told at `Method`.
+    is told under "Methods".
 
     teacher_size: of methods with a teacher, how large it is; default the next larger size than the student.
     teacher_run: a finished run that teaches instead of one trained for this.
@@ -235,14 +236,15 @@ class MethodConfig(_Strict):
 class RunConfig(_Strict):
     """Everything a run depends on.
 
-    data: files and folders; `~` and `$VARIABLES` are expanded. layout: for foreign trees. target: which
-    label is learned. labels: CSV or Parquet tables, or a rule; see LabelConfig. labels_per_class: learn
-    from so few; labels_share: from this share of those of each class, and at least one; labels_groups: from
-    those of so many training groups, before either is counted. alarm: when
-    verdicts raise one, for alarm metrics. deployment_prior: how often classes occur in the plant, where
-    that is not how often they were labelled; what ships answers for it. unlabelled_shares: how often they
-    occur among the training windows without a label, where that is known: of each class, `uniform`, or as
-    among the labelled ones (`labels`); labels that a network gives itself are brought to it. cache: where
+    data: files and folders; `~` and `$VARIABLES` are expanded. layout: for foreign trees. target: which label
+    is learned. labels: CSV or Parquet tables, or a rule; see LabelConfig. label_rule: a window is of the
+    class at its `reference`, of the one that holds for most of its longest span (`majority`), or of each by
+    its `share` of that. labels_per_class: learn from so few; labels_share: from this share of those of each
+    class, and at least one; labels_groups: from those of so many training groups, before either is counted.
+    alarm: when verdicts raise one, for alarm metrics. deployment_prior: how often classes occur in the plant,
+    where that is not how often they were labelled; what ships answers for it. unlabelled_shares: how often
+    they occur among the training windows without a label, where that is known: of each class, `uniform`, or
+    as among the labelled ones (`labels`); labels that a network gives itself are brought to it. cache: where
     windows are kept. isolated: archives are opened and read in child processes only, so that one made to
     crash or hang its reader does no harm. Paths in a file are relative to that file, on the command line to
     the working folder.
