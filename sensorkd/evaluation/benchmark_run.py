@@ -39,13 +39,13 @@ class Only:
         for part in (part.strip() for text in texts for part in text.split(",")):
             key, _, value = part.partition("=")
             if value not in known.get(key, ()):
+                # A key that is right says which values it has; one that is wrong, which keys there are.
+                there, meant = (sorted(known[key]), value) if key in known else (list(known), key)
                 raise ConfigError(
                     f"the benchmark has no {part!r}",
                     inside="--only",
-                    expected=f"{key} one of {sorted(known[key])}"
-                    if key in known
-                    else f"one of {list(known)}",
-                    mend=nearest(value, known[key]) if key in known else nearest(key, known),
+                    expected=f"{key} one of {there}" if key in known else f"one of {there}",
+                    mend=f"{nearest(meant, there)}name one of these",
                 )
             allowed.setdefault(key, set()).add(value)
         return cls({key: frozenset(values) for key, values in allowed.items()})

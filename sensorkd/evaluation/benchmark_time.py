@@ -50,7 +50,7 @@ class EqualTime:
                 "the measured ratios of times cannot be read",
                 file=self.path,
                 found=error,
-                mend="put the file back from a copy, or remove it: cells of equal time are then run anew",
+                mend="put the file back from a copy, or remove it: finished cells tell them anew",
             ) from error
 
     def concerns(self, cell: Cell) -> bool:

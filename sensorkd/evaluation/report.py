@@ -112,6 +112,7 @@ def report_html(
         trained_on=sorted(set(judged.groups) & set(run.groups["train"])),
         shown=LONGEST_LIST,
         courses=COURSES,
+        recordings=len(set(windows.arrays.recording.tolist())),
     )
 
 

@@ -15,7 +15,7 @@ from sensorkd.images.augmentation import HorizontalFlip, PaddedCrop, ResizedCrop
 from sensorkd.images.dataset import ImageFormat
 from sensorkd.models.frontend import ChannelStats
 from sensorkd.models.image_networks import NETWORKS
-from sensorkd.runs.config import MethodConfig
+from sensorkd.runs.method_config import MethodConfig
 from sensorkd.runs.trained_teacher import METHOD_OF
 from sensorkd.training.config import Seed, TrainingConfig
 

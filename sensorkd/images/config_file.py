@@ -9,8 +9,8 @@ from pydantic import BaseModel, ValidationError
 
 from sensorkd.errors import ConfigError
 from sensorkd.images.config import ImageRunConfig
-from sensorkd.runs.config import MethodConfig
 from sensorkd.runs.config_file import apply_override, beside
+from sensorkd.runs.method_config import MethodConfig
 from sensorkd.training.config import TrainingConfig
 from sensorkd.yaml_files import mistakes, read_yaml
 

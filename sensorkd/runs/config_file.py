@@ -16,13 +16,13 @@ from sensorkd.runs.alarm_config import AlarmConfig
 from sensorkd.runs.cache_config import CacheConfig
 from sensorkd.runs.config import (
     InputConfig,
-    MethodConfig,
     ModelConfig,
     RunConfig,
     SplitConfig,
     WindowsConfig,
 )
 from sensorkd.runs.label_config import EventConfig, LabelConfig, LifeFraction, TableConfig
+from sensorkd.runs.method_config import MethodConfig
 from sensorkd.training.config import TrainingConfig
 from sensorkd.yaml_files import mistakes, read_yaml
 

@@ -1,6 +1,6 @@
 """The page of all configuration keys, docs/configuration.md, written from the models and their docstrings.
 
-python -m sensorkd.runs.config_page > docs/configuration.md
+It is written anew by `python -m sensorkd.runs.config_page > docs/configuration.md`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from pydantic import BaseModel
 from sensorkd.distillation.methods import METHODS, Method
 from sensorkd.runs.alarm_config import AlarmConfig
 from sensorkd.runs.cache_config import CacheConfig
-from sensorkd.runs.config import InputConfig, MethodConfig, ModelConfig, RunConfig, SplitConfig, WindowsConfig
+from sensorkd.runs.config import InputConfig, ModelConfig, RunConfig, SplitConfig, WindowsConfig
 from sensorkd.runs.label_config import EventConfig, LabelConfig, LifeFraction, TableConfig
+from sensorkd.runs.method_config import MethodConfig
 from sensorkd.training.config import TrainingConfig
 
 __all__ = ["config_page"]

@@ -5,9 +5,19 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-__all__ = ["differences"]
+from sensorkd.runs.config import RunConfig
+
+__all__ = ["differences", "run_differences"]
+
+# What a run that goes on may change: weights do not depend on it.
+FREE = ("out", "cache", "isolated")
 
 Tree = Mapping[str, Any]
+
+
+def run_differences(before: RunConfig, now: RunConfig) -> tuple[dict[str, Any], dict[str, Any]]:
+    """As `differences`, of all that weights depend on."""
+    return differences(before.model_dump(mode="json"), now.model_dump(mode="json"), free=FREE)
 
 
 def differences(

@@ -13,8 +13,8 @@ from sensorkd.errors import ConfigError, RunError
 from sensorkd.models.frontend import ChannelStats
 from sensorkd.models.layered import LayeredStudent
 from sensorkd.models.size import SIZES, size_named
-from sensorkd.runs.config import MethodConfig
-from sensorkd.runs.differences import differences
+from sensorkd.runs.differences import run_differences
+from sensorkd.runs.method_config import MethodConfig
 from sensorkd.runs.run import CONFIG, LOG, Run
 from sensorkd.runs.trained_teacher import METHOD_OF, TeacherKind, ready_teacher, trained_network
 from sensorkd.training.batches import WindowSource
@@ -26,8 +26,6 @@ from sensorkd.training.state_files import sound_state
 __all__ = ["stats_of_teacher", "teacher_for"]
 
 FOLDER = "teacher"
-# Of a configuration, what weights do not depend on.
-FREE = ("out", "cache", "isolated")
 
 Record = dict[str, Any]
 
@@ -169,8 +167,7 @@ def _train(
 
 def _check_own(found: Run, taught: Run) -> None:
     """What lies in the teacher's folder must be what would be trained into it."""
-    before, now = (item.config.model_dump(mode="json") for item in (found, taught))
-    was, will = differences(before, now, free=FREE)
+    was, will = run_differences(found.config, taught.config)
     if was or found.windows != taught.windows:
         raise RunError(
             "the folder holds another teacher",

@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from sensorkd.errors import RunError, SensorkdError
 from sensorkd.locks import only_process
 from sensorkd.runs.config import RunConfig
 from sensorkd.runs.data import Planned, plan_run, read_training, read_usable
-from sensorkd.runs.differences import differences
+from sensorkd.runs.differences import run_differences
 from sensorkd.runs.lost_labels import check_labels, labels_lost
 from sensorkd.runs.run import CONFIG, LOG, Run
 from sensorkd.runs.stats import channel_stats
 from sensorkd.runs.teacher import stats_of_teacher, teacher_for
+from sensorkd.runs.train_notes import tell_idle, tell_two_priors, tell_unmet
 from sensorkd.training.batches import ArrayDataset
 from sensorkd.training.cross_validation import settled
 from sensorkd.training.device import slow_precision
@@ -32,9 +32,6 @@ from sensorkd.windows.arrays import Reading
 from sensorkd.windows.health import sensor_health
 
 __all__ = ["train_run"]
-
-# What a resumed run may change: weights do not depend on it.
-FREE = ("out", "cache", "isolated")
 
 
 def train_run(
@@ -68,7 +65,8 @@ def train_run(
     data = _read(planned, config, on_read, tell)
     run = _described(folder, planned, config, data)
     _check_classes(run)
-    _tell_unmet(data, tell)
+    teaching = [data.windows, *([] if data.unlabelled is None else [data.unlabelled])]
+    tell_unmet(data.reading.windows.inputs, teaching, tell)
     with only_process(folder, "run"):
         # Again: another process may have begun it, or gone on with it, while this one read.
         _check_folder(folder, config, resume=resume)
@@ -119,7 +117,7 @@ def _train(
             on_record=log.write,
             on_note=tell,
         )
-        _tell_two_priors(recipe, config, tell)
+        tell_two_priors(recipe, config, tell)
     train(
         layered,
         data.windows,
@@ -131,7 +129,7 @@ def _train(
         on_step=on_step,
         on_epoch=log.write,
     )
-    _tell_idle(log, tell)
+    tell_idle(log, tell)
 
 
 @dataclass(frozen=True)
@@ -214,38 +212,6 @@ def _digest(*columns: NDArray[Any]) -> str:
     return hashlib.blake2b(b"".join(column.tobytes() for column in columns), digest_size=16).hexdigest()
 
 
-def _tell_two_priors(recipe: Recipe, config: RunConfig, tell: Callable[[str], None]) -> None:
-    """What windows without a label teach is of other class shares than what labels do."""
-    method = recipe.method
-    scaled = method.pseudo_labels and method.align and recipe.unlabelled_shares is not None
-    if scaled and config.deployment_prior is not None:
-        tell(
-            "`deployment_prior` turns verdicts from the class shares of the labels, and windows without a "
-            "label teach those of `unlabelled_shares` as well: leave it out, or judge by dev groups"
-        )
-
-
-def _tell_unmet(data: _Data, tell: Callable[[str], None]) -> None:
-    """Inputs of which no window that teaches has anything: their weights stay as they were drawn."""
-    sources = [data.windows, *([] if data.unlabelled is None else [data.unlabelled])]
-    met = np.concatenate([source.presence for source in sources]).max(axis=0).tolist()
-    unmet = [name for name, seen in zip(data.reading.windows.inputs, met, strict=True) if not seen]
-    if unmet:
-        tell(
-            f"no window to learn from has {', '.join(unmet)}: where a device has it, it adds noise to the "
-            "verdicts; leave it out of `inputs`, or label recordings that have it"
-        )
-
-
-def _tell_idle(log: TrainingLog, tell: Callable[[str], None]) -> None:
-    """What a method asked for and no step did."""
-    if idle := [name for record in log.records()[-1:] for name in record.get("idle", ())]:
-        tell(
-            f"{', '.join(idle)} taught nothing in the whole run: no window without a label was likely "
-            "enough to be of a class; lower method.threshold, or train longer"
-        )
-
-
 class _Left:
     """Files that were left out: noted when first met, and kept as text for the run."""
 
@@ -298,8 +264,7 @@ def _check_folder(folder: Path, config: RunConfig, *, resume: bool) -> None:
     if resume and not begun:
         raise RunError("there is no run to resume", file=folder, mend="train without --resume")
     if resume:
-        before, now = Run.load(folder).config.model_dump(mode="json"), config.model_dump(mode="json")
-        was, will = differences(before, now, free=FREE)
+        was, will = run_differences(Run.load(folder).config, config)
         if was:
             # Another target may fit the very same network: its weights would be taken up in silence.
             raise RunError(

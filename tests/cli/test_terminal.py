@@ -56,3 +56,17 @@ def test_validating_shows_a_bar(presses: Path) -> None:
     code, sent = at_terminal("validate", str(presses))
     assert code == 0, sent
     assert "2/2" in sent
+
+
+def test_importing_shows_a_bar(tmp_path: Path) -> None:
+    mapping = {
+        **{"schema": "import-1.0", "importer": "csv", "name": "lab", "clock": "relative"},
+        "time": {"column": "t", "unit": "s"},
+        "streams": {"flow": {"modality": "flow", "unit": "l/min", "columns": ["flow"]}},
+    }
+    (tmp_path / "lab.yaml").write_text(yaml.safe_dump(mapping))
+    (tmp_path / "night.csv").write_text("t,flow\n0,1\n1,2\n")
+    told = ["--importer", "csv", "--mapping", str(tmp_path / "lab.yaml"), "--out", str(tmp_path / "out")]
+    code, sent = at_terminal("import", str(tmp_path / "night.csv"), *told)
+    assert code == 0, sent
+    assert "1/1" in sent and "1 archive written" in sent

@@ -500,6 +500,12 @@ def test_time_is_made_equal_by_the_steps_measured_and_the_ratio_stays(done: Path
     for cell in out.glob("cells/ce_as_long/*/*/cell.json"):
         cell.write_text(json.dumps(json.loads(cell.read_text()) | {"seconds": 12.5}))
     assert not any("not of equal time" in note for note in report_benchmark(path, out).notes)
+    # Lost, the ratio is told anew by the same cells, and none is run again.
+    before = {cell: cell.stat().st_mtime_ns for cell in out.rglob("cell.json")}
+    (out / "equal_time.json").unlink()
+    again = run_benchmark(path, out, tell=lambda _: None).results
+    assert again is not None and again.equal_time[0]["steps"] == 12
+    assert {cell: cell.stat().st_mtime_ns for cell in out.rglob("cell.json")} == before
     # Slower cells later change nothing.
     for cell in out.rglob("cell.json"):
         cell.write_text(json.dumps(json.loads(cell.read_text()) | {"seconds": 99.0}))
@@ -622,11 +628,25 @@ def test_a_part_of_the_grid_is_named_by_what_it_holds(
 ) -> None:
     assert main(["benchmark", str(place / "little.yaml"), "--out", str(done), "--only", "method=saad"]) == 2
     assert "did you mean 'sad'?" in capsys.readouterr().err
+    assert main(["benchmark", str(place / "little.yaml"), "--out", str(done), "--only", "seed=9"]) == 2
+    told = capsys.readouterr().err
+    assert "seed one of ['0', '1']" in told and "did you mean" not in told and "name one of these" in told
     assert main(["benchmark", str(place / "little.yaml"), "--out", str(done), "--report-only"]) == 0
     table = capsys.readouterr().out
     assert table.splitlines()[0].split()[:3] == ["method", "labels", "sensors"]
     assert "less ce" in table and "3 groups by machine in 2 folds" in table
     assert "less ce, by Student's t over groups" in table
+
+
+@pytest.mark.parametrize("second", ["training.steps=5", "nowhere.yaml"])
+def test_what_is_no_benchmark_is_told_before_the_first_one_runs(
+    place: Path, capsys: pytest.CaptureFixture[str], second: str
+) -> None:
+    out = place / f"before-{second}"
+    assert main(["benchmark", str(place / "little.yaml"), second, "--out", str(out)]) == 2
+    told = capsys.readouterr().err
+    assert second in told and "to mend:" in told
+    assert not out.exists()
 
 
 def test_several_benchmarks_end_in_a_table_of_them_all(
